@@ -388,7 +388,12 @@ pub(super) fn with_job<T>(
     control: &Control,
     search: impl FnOnce(&Job<'_>) -> Result<T>,
 ) -> Result<T> {
-    let perceptual = model.features()?.cloned().map(Perceptual::new);
+    let asked = config.weights.get("perceptual").is_some_and(|w| w > 0.0);
+    let perceptual = match model.features()? {
+        Some(own) => Some(Perceptual::new(own.clone())),
+        None if asked => model.general_features()?.map(Perceptual::borrowed),
+        None => None,
+    };
     // A network that does not count is not read.
     let weighs = config.weights.get("lpips").is_some_and(|w| w > 0.0);
     let device = model.generator()?.device();

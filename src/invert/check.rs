@@ -111,6 +111,9 @@ impl Config {
         if job.perceptual.is_none() && self.weights.get("perceptual").is_none() {
             notes.push("no feature network: pixel loss only".to_string());
         }
+        if let Some(other) = job.perceptual.filter(|p| p.is_borrowed()) {
+            notes.push(format!("perceptual distance by {}", Safe(other.features().name())));
+        }
         if self.noise && !self.searches_noise(job) {
             notes.push("the generator has no noise maps to search".to_string());
         }

@@ -32,6 +32,7 @@ mod optimize;
 mod phase;
 mod prior;
 mod problem;
+mod relative;
 mod report;
 mod restarts;
 mod run;

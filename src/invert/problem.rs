@@ -7,6 +7,7 @@ use super::job::Job;
 use super::objective::{Objective, Setup, TERMS, noise_term};
 use super::phase::Phase;
 use super::prior::Prior;
+use super::relative::Size;
 use crate::error::{Error, Result};
 use crate::generator::{Named, spaces};
 use crate::latent::Part;
@@ -28,6 +29,8 @@ pub(super) struct Run<'a> {
     pub(super) reached: OnceCell<Vec<usize>>,
     /// What happens to the generator's pictures before they are compared.
     pub degrader: Option<Arc<Degrader>>,
+    /// Their sizes, once they were needed.
+    sizes: OnceCell<Vec<Size>>,
     /// The mask at the generator's size, `[1, 1, R, R]`.
     pub mask: Option<Tensor>,
     /// Images in all.
@@ -47,7 +50,7 @@ impl<'a> Run<'a> {
         if phases.is_empty() {
             return Err(Error::runtime(format!("method {:?} has no phases", config.method)));
         }
-        let (weights, reached) = (OnceCell::new(), OnceCell::new());
+        let (weights, reached, sizes) = (OnceCell::new(), OnceCell::new(), OnceCell::new());
         Ok(Self {
             job: *job,
             config,
@@ -56,6 +59,7 @@ impl<'a> Run<'a> {
             weights,
             reached,
             degrader,
+            sizes,
             mask,
             count,
         })
@@ -92,6 +96,19 @@ impl<'a> Run<'a> {
             None => [pictures.clone(), targets.clone()],
             Some(d) => [d.enlarged(&d.apply(pictures)?)?, d.enlarged(&d.target(targets)?)?],
         })
+    }
+
+    /// How long a step of a part of a code is, for a learning rate of 1.
+    pub fn step_of(&self, part: Part) -> Result<f64> {
+        let (Part::Delta(i) | Part::Left(i) | Part::Right(i)) = part else { return Ok(1.0) };
+        let all = match self.sizes.get() {
+            Some(known) => known,
+            None => {
+                let fresh = self.weights()?.values().map(Size::of).collect::<Result<_>>()?;
+                self.sizes.get_or_init(|| fresh)
+            }
+        };
+        Ok(all.get(i).map_or(1.0, |size| size.step_of(part)))
     }
 
     /// Objective of a phase for these targets, `[N, C, R, R]`, and the weights of their pixels,

@@ -276,7 +276,9 @@ impl<'a> Batch<'_, '_, 'a> {
             state.skip_rest(self.run);
             return Ok(());
         };
-        for (part, moved) in names.into_iter().zip(next) {
+        for ((part, moved), at) in names.into_iter().zip(next).zip(at) {
+            let step = self.run.step_of(part)?;
+            let moved = if step == 1.0 { moved } else { (&at + ((moved - &at)? * step)?)? };
             let normal = matches!(part, Part::Noise(_)) && phase.normalise == Normalise::AfterStep;
             state.parts.insert(part, if normal { normalise(&moved)? } else { moved });
         }

@@ -163,7 +163,17 @@ fn the_perceptual_term_stands_apart_and_is_brought_down() {
         let number = found.numbers.iter().find(|n| n.name == "perceptual").unwrap();
         assert!(number.definition.contains("not comparable with published LPIPS"));
         assert!(found.diagnosis.warnings.iter().all(|w| !w.text.contains("pixel loss only")));
+        assert!(
+            found.diagnosis.warnings.iter().all(|w| !w.text.contains("perceptual distance by"))
+        );
     }
+    // Another generator's network is named.
+    let network = Perceptual::borrowed(Arc::new(crate::metric::random_features(3)));
+    let job = Job { perceptual: Some(&network), ..job };
+    let once = Config { steps: 1, ..Config::new(Space::W, &OPTIMIZE) };
+    let found = invert(&job, &own(g.as_ref(), 5), &once).unwrap();
+    let said = format!("perceptual distance by {}", network.features().name());
+    assert!(found.diagnosis.warnings.iter().any(|w| w.text == said), "{:?}", found.diagnosis);
 }
 
 #[test]

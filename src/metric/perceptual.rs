@@ -13,12 +13,23 @@ const EPS: f64 = 1e-10;
 #[derive(Clone)]
 pub struct Perceptual {
     features: Arc<Features>,
+    borrowed: bool,
 }
 
 impl Perceptual {
     /// The metric with that network.
     pub fn new(features: Arc<Features>) -> Self {
-        Self { features }
+        Self { features, borrowed: false }
+    }
+
+    /// The metric with the network of another generator than the one in use.
+    pub fn borrowed(features: Arc<Features>) -> Self {
+        Self { features, borrowed: true }
+    }
+
+    /// Whether the network is another generator's.
+    pub fn is_borrowed(&self) -> bool {
+        self.borrowed
     }
 
     /// The network.

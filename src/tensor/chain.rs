@@ -8,6 +8,7 @@ use super::haar::{self, BANDS, haar_up2};
 use super::raw::{f32s, inside, with_numbers};
 use super::separable::{Gradients, Numbers, Separable, Sizes};
 use candle_core::{CpuStorage, CustomOp3, DType, Layout, Result, Shape, Tensor, bail};
+use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -19,8 +20,8 @@ pub enum Link<'a> {
     /// A convolution, which scales its input `[N, I, H, W]` by the style, and adds the noise and a
     /// bias before its activation.
     Conv {
-        /// The weights.
-        layer: &'a Separable,
+        /// The weights; gradients reach those that are trained.
+        layer: Cow<'a, Separable>,
         /// `[N, I]`.
         style: Tensor,
         /// `[N or 1, 1, H, W]`.
@@ -36,12 +37,15 @@ pub fn chain(x: &Tensor, links: &[Link<'_>]) -> Result<Tensor> {
     if links.is_empty() {
         return Ok(x.clone());
     }
-    let frozen = |link: &Link<'_>| match link {
-        Link::Up(_) => true,
-        Link::Conv { layer, .. } => layer.frozen().is_some(),
-    };
-    if x.device().is_cpu() && x.dtype() == DType::F32 && links.iter().all(frozen) {
-        return together(x, links);
+    if x.device().is_cpu() && x.dtype() == DType::F32 {
+        let numbers = |link: &Link<'_>| match link {
+            Link::Up(_) => Ok(Some(None)),
+            Link::Conv { layer, .. } => Ok(layer.numbers()?.map(Some)),
+        };
+        let numbers = links.iter().map(numbers).collect::<Result<Option<Vec<_>>>>()?;
+        if let Some(numbers) = numbers {
+            return together(x, links, numbers);
+        }
     }
     links.iter().try_fold(x.clone(), |x, link| match link {
         Link::Up(factors) => haar_up2(&x, factors),
@@ -58,39 +62,47 @@ impl Separable {
     /// # Errors
     /// When shapes do not fit.
     pub fn forward(&self, x: &Tensor, style: &Tensor, noise: Option<&Tensor>) -> Result<Tensor> {
-        chain(x, &[Link::Conv { layer: self, style: style.clone(), noise: noise.cloned() }])
+        let layer = Cow::Borrowed(self);
+        chain(x, &[Link::Conv { layer, style: style.clone(), noise: noise.cloned() }])
     }
 }
 
 /// The chain as one operator. An operator has three arguments, so the styles of all links are one
-/// tensor, and the noise maps another.
-fn together(x: &Tensor, links: &[Link<'_>]) -> Result<Tensor> {
-    let (mut steps, mut styles, mut maps) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut width, mut pixels) = (0, 0);
-    for link in links {
-        let (numbers, style, noise) = match link {
-            Link::Up(factors) => (None, factors, None),
-            Link::Conv { layer, style, noise } => (layer.frozen().cloned(), style, noise.as_ref()),
+/// tensor, and the noise maps and trained weights another.
+fn together(x: &Tensor, links: &[Link<'_>], numbers: Vec<Option<Arc<Numbers>>>) -> Result<Tensor> {
+    let (mut steps, mut styles, mut rest) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut width, mut size) = (0, 0);
+    for (link, numbers) in links.iter().zip(numbers) {
+        let mut put = |t: Tensor| -> Range<usize> {
+            let first = size;
+            size += t.elem_count();
+            rest.push(t);
+            first..size
+        };
+        let (style, noise, weights) = match link {
+            Link::Up(factors) => (factors, None, None),
+            Link::Conv { layer, style, noise } => {
+                let noise = match noise {
+                    Some(map) => Some((put(map.flatten_all()?), map.dims().to_vec())),
+                    None => None,
+                };
+                let weights = if layer.trained() { Some(put(layer.flat()?)) } else { None };
+                (style, noise, weights)
+            }
         };
         let (_, some) = style.dims2()?;
-        let noise = noise.map(|map| {
-            let (first, shape) = (pixels, map.dims().to_vec());
-            pixels += map.elem_count();
-            maps.push(map.flatten_all()?);
-            Ok::<_, candle_core::Error>((first..pixels, shape))
-        });
-        steps.push(Step { numbers, style: width..width + some, noise: noise.transpose()? });
+        steps.push(Step { numbers, style: width..width + some, noise, weights });
         styles.push(style);
         width += some;
     }
     let styles = Tensor::cat(&styles, 1)?.contiguous()?;
-    let maps = match &maps[..] {
+    let rest = match &rest[..] {
         [] => Tensor::zeros(0, DType::F32, x.device())?,
         all => Tensor::cat(all, 0)?,
     };
     let x = x.contiguous()?;
-    let keeps = [&x, &styles, &maps].iter().any(|t| t.track_op());
-    x.apply_op3(&styles, &maps, Run { steps, width, keeps, between: Mutex::default() })
+    let keeps = [&x, &styles, &rest].iter().any(|t| t.track_op());
+    x.apply_op3(&styles, &rest, Run { steps, width, keeps, between: Mutex::default() })
 }
 
 /// A link, and where its arguments are.
@@ -99,8 +111,10 @@ struct Step {
     numbers: Option<Arc<Numbers>>,
     /// Columns of the styles.
     style: Range<usize>,
-    /// Elements of the noise maps, and their shape.
+    /// Elements of the noise map, and its shape.
     noise: Option<(Range<usize>, Vec<usize>)>,
+    /// Elements of the weights, where they are trained.
+    weights: Option<Range<usize>>,
 }
 
 impl Step {
@@ -146,10 +160,12 @@ impl Step {
     fn backward(&self, dims: [usize; 4], all: [&[f32]; 4]) -> Result<Gradients> {
         let ([n, c, h, w], [x, style, _, g]) = (dims, all);
         Ok(match &self.numbers {
-            Some(numbers) => numbers.backward(self.sizes(numbers, dims)?, all),
+            Some(numbers) => {
+                numbers.backward(self.sizes(numbers, dims)?, all, self.weights.is_some())
+            }
             None => {
-                let (dx, ds) = haar::backward([n, c / BANDS, h, w], [x, style, g]);
-                (dx, ds, Vec::new())
+                let (x, style) = haar::backward([n, c / BANDS, h, w], [x, style, g]);
+                Gradients { x, style, ..Gradients::default() }
             }
         })
     }
@@ -199,26 +215,29 @@ impl Run {
     fn backward(
         &self,
         dims: &[[usize; 4]],
-        [x, styles, maps, y, g]: [&[f32]; 5],
-    ) -> Result<Gradients> {
+        [x, styles, rest, y, g]: [&[f32]; 5],
+    ) -> Result<[Vec<f32>; 3]> {
         let between = self.between.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let (mut ds, mut de) = (vec![0f32; styles.len()], vec![0f32; maps.len()]);
+        let (mut ds, mut de) = (vec![0f32; styles.len()], vec![0f32; rest.len()]);
         let mut gradient = None::<Vec<f32>>;
         for (k, step) in self.steps.iter().enumerate().rev() {
             let input = k.checked_sub(1).map_or(x, |before| &between[before]);
             let output = between.get(k).map_or(y, |out| out);
             let (style, after) = (self.style(step, styles), gradient.as_deref().unwrap_or(g));
-            let (dx, own, noise) = step.backward(dims[k], [input, &style, output, after])?;
+            let found = step.backward(dims[k], [input, &style, output, after])?;
             let rows = ds.chunks_exact_mut(self.width.max(1));
-            for (row, own) in rows.zip(own.chunks_exact(step.style.len().max(1))) {
+            for (row, own) in rows.zip(found.style.chunks_exact(step.style.len().max(1))) {
                 row[step.style.clone()].copy_from_slice(own);
             }
             if let Some((range, _)) = &step.noise {
-                de[range.clone()].copy_from_slice(&noise);
+                de[range.clone()].copy_from_slice(&found.noise);
             }
-            gradient = Some(dx);
+            if let Some(range) = &step.weights {
+                de[range.clone()].copy_from_slice(&found.weights);
+            }
+            gradient = Some(found.x);
         }
-        Ok((gradient.unwrap_or_else(|| g.to_vec()), ds, de))
+        Ok([gradient.unwrap_or_else(|| g.to_vec()), ds, de])
     }
 }
 
@@ -253,7 +272,7 @@ impl CustomOp3 for Run {
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
         let (dims, g) = (self.dims(x.shape(), styles.shape())?, g.contiguous()?);
         let all = |t: &[&[f32]]| inside(|| self.backward(&dims, [t[0], t[1], t[2], t[3], t[4]]));
-        let (dx, ds, de) = with_numbers(self.name(), &[x, styles, maps, y, &g], all)??;
+        let [dx, ds, de] = with_numbers(self.name(), &[x, styles, maps, y, &g], all)??;
         let tensor = |v: Vec<f32>, like: &Tensor| Tensor::from_vec(v, like.shape(), like.device());
         Ok((
             tracked(x, || tensor(dx, x))?,
@@ -294,8 +313,16 @@ mod tests {
         let [first, second] = layers;
         vec![
             Link::Up(a[1].clone()),
-            Link::Conv { layer: first, style: a[2].clone(), noise: Some(a[5].clone()) },
-            Link::Conv { layer: second, style: a[3].clone(), noise: Some(a[6].clone()) },
+            Link::Conv {
+                layer: Cow::Borrowed(first),
+                style: a[2].clone(),
+                noise: Some(a[5].clone()),
+            },
+            Link::Conv {
+                layer: Cow::Borrowed(second),
+                style: a[3].clone(),
+                noise: Some(a[6].clone()),
+            },
             Link::Up(a[4].clone()),
         ]
     }

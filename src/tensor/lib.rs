@@ -10,7 +10,8 @@
 //!
 //! No gradient is lost silently. Every function here gives one to each tensor argument. [`Network`]
 //! and [`Stack`], which hold their weights in a form of their own, give gradients to what they read
-//! alone, and return `None` for tracked weights; callers fall back to the functions.
+//! alone, and return `None` for tracked weights; callers fall back to the functions, or give the
+//! weights of a network beside it to [`Network::trained`].
 
 mod act;
 mod alloc;

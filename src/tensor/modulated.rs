@@ -56,6 +56,15 @@ impl Weight {
         self.styled.is_some()
     }
 
+    /// Its shape.
+    pub fn dims(&self) -> Vec<usize> {
+        match (self.w.get(), &self.styled) {
+            (Some(w), _) => w.dims().to_vec(),
+            (None, Some(styled)) => styled.dims().to_vec(),
+            (None, None) => Vec::new(),
+        }
+    }
+
     /// The weight itself. One in the engine's form alone is put in order again at each call.
     ///
     /// # Errors

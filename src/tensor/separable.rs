@@ -8,8 +8,8 @@
 use super::act::{Activation, bias_act, noise_bias_act, scale};
 use super::conv::conv2d;
 use super::depthwise::{TAPS, depthwise, taps_of};
-use super::engine::{Band, FinishRows, Isa, PlaneBack, Through};
-use super::raw::{Into, Mat, Shared, gemm, jobs, scratch};
+use super::engine::{Band, FinishRows, Isa, PlaneBack, Through, taps_back};
+use super::raw::{Into, Mat, Shared, gemm, jobs, scratch, sum};
 use candle_core::{DType, Result, Tensor, bail};
 use std::ops::Range;
 use std::sync::Arc;
@@ -22,6 +22,8 @@ const PIXELS: (usize, usize) = (256, 2048);
 const BANDS: usize = 8;
 /// Output channels of such a part.
 const ROWS: usize = 128;
+/// Parts of the pixels whose sums for the gradient of the 1×1 are kept apart until the end.
+const GROUPS: usize = 16;
 
 /// A separable convolution with its weights.
 #[derive(Clone, Debug)]
@@ -33,7 +35,7 @@ pub struct Separable {
     fused: Option<Arc<Numbers>>,
 }
 
-/// Frozen weights on the CPU.
+/// The numbers of weights on the CPU.
 #[derive(Debug)]
 pub(super) struct Numbers {
     isa: Isa,
@@ -47,7 +49,8 @@ pub(super) struct Numbers {
 
 impl Separable {
     /// A convolution with weights `[I, 1, 3, 3]` (none: 1×1 alone) and `[O, I, 1, 1]` and a bias
-    /// `[O]`. Frozen weights are read once, so a change of them is not seen.
+    /// `[O]`. Frozen weights are read once, so a change of them is not seen; trained ones are read at
+    /// every use.
     ///
     /// # Errors
     /// When they do not fit, and for an activation that its fields forbid.
@@ -68,32 +71,54 @@ impl Separable {
                 bias.dims()
             );
         }
-        let mut all = [pointwise, bias].into_iter().chain(depthwise);
-        let plain = all.all(|t| !t.track_op() && t.device().is_cpu() && t.dtype() == DType::F32);
-        let numbers = |t: &Tensor| t.flatten_all()?.to_vec1::<f32>();
-        let fused = if plain && activation.clamp.is_none() {
-            Some(Arc::new(Numbers {
-                isa: Isa::current(),
-                taps: depthwise.map(numbers).transpose()?,
-                mix: numbers(pointwise)?,
-                bias: numbers(bias)?,
-                act: [activation.slope as f32, activation.gain as f32],
-            }))
-        } else {
-            None
-        };
-        Ok(Self {
+        let mut layer = Self {
             depthwise: depthwise.cloned(),
             pointwise: pointwise.clone(),
             bias: bias.clone(),
             activation,
-            fused,
-        })
+            fused: None,
+        };
+        if !layer.trained() {
+            layer.fused = layer.read()?;
+        }
+        Ok(layer)
     }
 
-    /// Frozen weights on the CPU.
-    pub(super) fn frozen(&self) -> Option<&Arc<Numbers>> {
-        self.fused.as_ref()
+    /// The weights, in the order of their gradients.
+    fn weights(&self) -> impl Iterator<Item = &Tensor> {
+        self.depthwise.iter().chain([&self.pointwise, &self.bias])
+    }
+
+    /// Whether gradients of the weights may be asked for.
+    pub(super) fn trained(&self) -> bool {
+        self.weights().any(Tensor::track_op)
+    }
+
+    /// All weights as one tensor, in the order of their gradients.
+    pub(super) fn flat(&self) -> Result<Tensor> {
+        Tensor::cat(&self.weights().map(Tensor::flatten_all).collect::<Result<Vec<_>>>()?, 0)
+    }
+
+    /// The numbers of the weights; `None` where single operators run.
+    pub(super) fn numbers(&self) -> Result<Option<Arc<Numbers>>> {
+        if self.trained() { self.read() } else { Ok(self.fused.clone()) }
+    }
+
+    /// Reads the numbers of weights on the CPU.
+    fn read(&self) -> Result<Option<Arc<Numbers>>> {
+        let plain = |t: &Tensor| t.device().is_cpu() && t.dtype() == DType::F32;
+        let a = self.activation;
+        if a.clamp.is_some() || !self.weights().all(plain) {
+            return Ok(None);
+        }
+        let numbers = |t: &Tensor| t.flatten_all()?.to_vec1::<f32>();
+        Ok(Some(Arc::new(Numbers {
+            isa: Isa::current(),
+            taps: self.depthwise.as_ref().map(numbers).transpose()?,
+            mix: numbers(&self.pointwise)?,
+            bias: numbers(&self.bias)?,
+            act: [a.slope as f32, a.gain as f32],
+        })))
     }
 
     /// The convolution from single operators, with gradients to everything: x `[N, I, H, W]`, style
@@ -160,8 +185,15 @@ impl Sizes {
     }
 }
 
-/// The gradients of x, of the styles, and of the noise maps.
-pub(super) type Gradients = (Vec<f32>, Vec<f32>, Vec<f32>);
+/// The gradients of an operator of a chain.
+#[derive(Default)]
+pub(super) struct Gradients {
+    pub(super) x: Vec<f32>,
+    pub(super) style: Vec<f32>,
+    pub(super) noise: Vec<f32>,
+    /// Those of the weights, one after the other; empty where they are frozen.
+    pub(super) weights: Vec<f32>,
+}
 
 impl Numbers {
     /// Channels in front of the convolution and behind it.
@@ -251,8 +283,59 @@ impl Numbers {
         [out, summed]
     }
 
-    /// From x, the styles, the result and its gradient.
-    pub(super) fn backward(&self, z: Sizes, [x, style, y, g]: [&[f32]; 4]) -> Gradients {
+    /// The gradients of the 1×1 and of the bias, `[O, I]` and `[O]`, one after the other. The maps
+    /// behind the 3×3 are computed again, a band at a time.
+    fn mixing_back(&self, z: Sizes, factors: &[f32], [x, y, g]: [&[f32]; 3]) -> Vec<f32> {
+        let (all, size) = (z.n * z.bands(), z.o * z.i + z.o);
+        let groups = GROUPS.min(all).max(1);
+        let mut sums = vec![0f32; groups * size];
+        let (shared, each) = (Shared::new(&mut sums), factors.len() / z.n.max(1));
+        jobs(groups, 1, |group| {
+            for band in group * all / groups..(group + 1) * all / groups {
+                let (sample, rows) = z.band(band);
+                let (start, len) = (rows.start * z.w, rows.len() * z.w);
+                scratch((z.i + z.o) * len, |buffer| {
+                    let (mid, through) = buffer.split_at_mut(z.i * len);
+                    // SAFETY: every job owns the sums of its group.
+                    let bias = unsafe { shared.slice(group * size + z.o * z.i, z.o) };
+                    for (o, out) in through.chunks_exact_mut(len.max(1)).enumerate() {
+                        let from = (sample * z.o + o) * z.plane() + start;
+                        let (y, g) = (&y[from..][..len], &g[from..][..len]);
+                        Through { y, g, act: self.act, out, sum: None }.run(self.isa);
+                        bias[o] += sum(len, |k| out[k]) as f32;
+                    }
+                    let band = Band {
+                        x: &x[sample * z.i * z.plane()..][..z.i * z.plane()],
+                        size: (z.h, z.w),
+                        rows: rows.clone(),
+                        factors: &factors[sample * each..][..each],
+                        taps: self.taps.is_some(),
+                        out: &mut *mid,
+                    };
+                    band.run(self.isa);
+                    let into = Into { out: &shared, at: group * size, stride: z.i, add: true };
+                    let (through, mid) = (Mat::new(through, len), Mat::new(mid, len).t());
+                    // SAFETY: as above; the sums of the bias are behind those of the 1×1.
+                    unsafe { gemm(into, [z.o, z.i, len], through, mid) };
+                });
+            }
+        });
+        let (total, others) = sums.split_at_mut(size);
+        for other in others.chunks_exact(size) {
+            total.iter_mut().zip(other).for_each(|(t, o)| *t += o);
+        }
+        sums.truncate(size);
+        sums
+    }
+
+    /// From x, the styles, the result and its gradient; with those of the weights where they are
+    /// `trained`.
+    pub(super) fn backward(
+        &self,
+        z: Sizes,
+        [x, style, y, g]: [&[f32]; 4],
+        trained: bool,
+    ) -> Gradients {
         let [mut gradient, mut noise] = self.mixed_back(z, y, g);
         if z.maps == 1 && z.n > 1 {
             let (total, others) = noise.split_at_mut(z.plane());
@@ -261,29 +344,44 @@ impl Numbers {
             }
             noise.truncate(z.plane());
         }
+        let mixing =
+            if trained { self.mixing_back(z, &self.factors(style), [x, y, g]) } else { Vec::new() };
+        let own = if trained && self.taps.is_some() { TAPS } else { 0 };
+        let mut taps_found = vec![0f32; z.n * z.i * own];
         let mut styles = vec![0f32; z.n * z.i];
         let (planes, sums) = (Shared::new(&mut gradient), Shared::new(&mut styles));
+        let found = Shared::new(&mut taps_found);
         jobs(z.n * z.i, 1, |at| {
             let taps = self.taps.as_ref().map(|t| taps_of(t, at % z.i, true));
             let mut sum = 0.0;
+            let x = &x[at * z.plane()..][..z.plane()];
+            // SAFETY: every job owns its plane, its taps and its sum.
+            let (g, found, total) = unsafe {
+                (
+                    planes.slice(at * z.plane(), z.plane()),
+                    found.slice(at * own, own),
+                    sums.slice(at, 1),
+                )
+            };
+            if own > 0 {
+                let slopes = taps_back(self.isa, x, g, (z.h, z.w));
+                found.iter_mut().zip(slopes).for_each(|(f, s)| *f = s as f32 * style[at]);
+            }
             scratch(z.plane(), |spare| {
-                let back = PlaneBack {
-                    x: &x[at * z.plane()..][..z.plane()],
-                    size: (z.h, z.w),
-                    taps: taps.as_ref(),
-                    style: style[at],
-                    // SAFETY: every job owns its plane.
-                    g: unsafe { planes.slice(at * z.plane(), z.plane()) },
-                    spare,
-                    sum: &mut sum,
-                };
-                back.run(self.isa);
+                let size = (z.h, z.w);
+                let sum = &mut sum;
+                PlaneBack { x, size, taps: taps.as_ref(), style: style[at], g, spare, sum }
+                    .run(self.isa);
             });
-            // SAFETY: every job owns its sum.
-            let own = unsafe { sums.slice(at, 1) };
-            own[0] = sum as f32;
+            total[0] = sum as f32;
         });
-        (gradient, styles, noise)
+        let (total, others) = taps_found.split_at_mut((z.i * own).min(z.n * z.i * own));
+        for other in others.chunks_exact((z.i * own).max(1)) {
+            total.iter_mut().zip(other).for_each(|(t, o)| *t += o);
+        }
+        taps_found.truncate(z.i * own);
+        taps_found.extend(mixing);
+        Gradients { x: gradient, style: styles, noise, weights: taps_found }
     }
 }
 
@@ -364,22 +462,30 @@ mod tests {
             let tensors: Vec<Tensor> = all.iter().map(D::tensor).collect();
             let found = run(&tensors, true, true).expect("separable");
             close(&flat(&found), &naive(&all, true, true).v, 3e-6, "large");
-            // The gradients are those of the single operators.
-            let gradients = |fused: bool| -> Vec<Vec<f64>> {
-                let vars: Vec<_> = [&tensors[0], &tensors[1], &tensors[5]]
-                    .iter()
-                    .map(|t| candle_core::Var::from_tensor(t).expect("var"))
-                    .collect();
-                let layer = Separable::new(Some(&tensors[2]), &tensors[3], &tensors[4], ACT)
-                    .expect("layer");
-                let [x, s, e] = [0, 1, 2].map(|i| vars[i].as_tensor());
-                let e = Some(e);
-                let y = if fused { layer.forward(x, s, e) } else { layer.one_by_one(x, s, e) };
-                let grads = y.and_then(|y| y.sqr()?.sum_all()?.backward()).expect("gradients");
-                vars.iter().map(|v| flat(grads.get(v).expect("gradient"))).collect()
-            };
-            for (a, b) in gradients(true).iter().zip(&gradients(false)) {
-                close(a, b, 1e-5, "gradient");
+            // The gradients are those of the single operators, with frozen and with trained weights.
+            for trained in [false, true] {
+                let gradients = |fused: bool| -> Vec<Vec<f64>> {
+                    let mut a = tensors.clone();
+                    let searched = [0, 1, 5, 2, 3, 4];
+                    let searched = if trained { &searched[..] } else { &searched[..3] };
+                    let mut vars = Vec::new();
+                    for k in searched {
+                        let var = candle_core::Var::from_tensor(&a[*k]).expect("var");
+                        a[*k] = var.as_tensor().clone();
+                        vars.push(var);
+                    }
+                    let layer = Separable::new(Some(&a[2]), &a[3], &a[4], ACT).expect("layer");
+                    let e = Some(&a[5]);
+                    let y = match fused {
+                        true => layer.forward(&a[0], &a[1], e),
+                        false => layer.one_by_one(&a[0], &a[1], e),
+                    };
+                    let grads = y.and_then(|y| y.sqr()?.sum_all()?.backward()).expect("gradients");
+                    vars.iter().map(|v| flat(grads.get(v).expect("gradient"))).collect()
+                };
+                for (a, b) in gradients(true).iter().zip(&gradients(false)) {
+                    close(a, b, 1e-5, "gradient");
+                }
             }
         }
     }

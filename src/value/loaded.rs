@@ -5,6 +5,7 @@ use super::directions::Directions;
 use super::embedded;
 use super::encoder::OwnEncoder;
 use super::facts;
+use super::general;
 use crate::direction::{Forms, Spread, lift};
 use crate::error::Result;
 use crate::generator::{Generator, Spec};
@@ -111,6 +112,15 @@ impl Loaded {
     /// When the file cannot be read, or its tensors do not fit its settings.
     pub fn features(&self) -> Result<Option<&Arc<Features>>> {
         self.features.as_ref().map(Deferred::get).transpose()
+    }
+
+    /// The built-in generator's feature network, for a perceptual distance of this generator's
+    /// pictures; `None` unless they have three channels.
+    ///
+    /// # Errors
+    /// When the embedded file is damaged.
+    pub fn general_features(&self) -> Result<Option<Arc<Features>>> {
+        (self.facts.channels == 3).then(|| general::features(&self.device)).transpose()
     }
 
     /// Its encoder, read at the first call; `None` without an encoder.

@@ -11,6 +11,7 @@ mod embedded;
 mod encoder;
 pub mod facts;
 pub mod foreign;
+mod general;
 pub mod json;
 pub mod kept;
 mod list;

@@ -116,14 +116,14 @@ impl Stand {
             (draw("colour", &[PICTURE, outputs, 1, 1])?, draw("shift", &[PICTURE])?);
         let conv = StyledConv {
             weight: Weight::new(weight).styled(layer.up)?,
-            bias: &bias,
+            bias: bias.clone(),
             up: layer.up.then_some(&filter),
             activation: Activation::LRELU,
             noise: true,
         };
         let rgb = RgbConv {
-            weight: &colour,
-            bias: &shift,
+            weight: colour.clone(),
+            bias: shift.clone(),
             gain: 1.0 / (outputs as f64).sqrt(),
             clamp: None,
         };

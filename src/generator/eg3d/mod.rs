@@ -23,7 +23,7 @@ pub use config::{Config, End, Given, Rendering, Superresolution};
 pub use family::FAMILY;
 
 use super::camera::{CAMERA, Camera, Orbit};
-use super::layers::{Mapping, Named, NoiseMaps, Parameters, Reader, replaced};
+use super::layers::{Mapping, Named, NoiseMaps, Parameters, Reader};
 use super::stylegan2::{Styles, Synthesis};
 use super::{Generator, Input, Noise, Spec, Start, Tap, Tapped};
 use crate::error::{Error, Result};
@@ -230,8 +230,7 @@ impl Generator for Eg3d {
     }
 
     fn with_weights(&self, weights: &Named) -> Result<Arc<dyn Generator>> {
-        let mut source =
-            replaced(&self.config.name, (&self.parameters.all()?, &self.buffers), weights)?;
+        let mut source = self.parameters.replaced(&self.config.name, &self.buffers, weights)?;
         let copy = Self::new(&mut source, &self.given, &self.spec.fingerprint, &self.device)?;
         Ok(Arc::new(copy))
     }

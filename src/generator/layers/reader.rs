@@ -58,6 +58,30 @@ impl Parameters {
         }
         Ok(all)
     }
+
+    /// The tensors of a copy of generator `name` in which those of `weights` replace its own, as of
+    /// [`replaced`]. Weights in the engine's form that are replaced are not put in order first: a
+    /// search of weights makes a copy at every step.
+    ///
+    /// # Errors
+    /// As [`replaced`].
+    pub(in crate::generator) fn replaced(
+        &self,
+        name: &str,
+        buffers: &Named,
+        weights: &Named,
+    ) -> Result<Weights> {
+        let mut own = self.tensors.clone();
+        for (key, weight) in &self.styled {
+            let fits = weights.get(key).filter(|t| t.dims() == weight.dims());
+            let tensor = match fits {
+                Some(t) => t.clone(),
+                None => weight.tensor()?,
+            };
+            own.insert(key.clone(), tensor);
+        }
+        replaced(name, (&own, buffers), weights)
+    }
 }
 
 /// Reads a model's tensors, keeping what it has read.

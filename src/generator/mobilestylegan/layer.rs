@@ -5,6 +5,7 @@ use crate::generator::layers::Reader;
 use crate::rng::Rng;
 use crate::tensor::{Activation, Link, Separable, bias_act, conv2d, linear, noise_bias_act, scale};
 use candle_core::{Device, Tensor};
+use std::borrow::Cow;
 
 /// Leaky ReLU with slope 0.2, without a gain.
 const ACTIVATION: Activation = Activation { slope: 0.2, gain: 1.0, clamp: None };
@@ -149,9 +150,21 @@ impl Styled {
         })
     }
 
+    /// The convolution with its weights scaled, in separable convolutions.
+    fn separable(&self) -> Result<Option<Cow<'_, Separable>>> {
+        Ok(match (&self.frozen, &self.stored.depthwise) {
+            (Some(Frozen::Separable(layer)), _) => Some(Cow::Borrowed(layer)),
+            (None, Some(d)) => {
+                let scaled = self.stored.scaled()?;
+                Some(Cow::Owned(Separable::new(Some(d), &scaled, &self.bias, ACTIVATION)?))
+            }
+            _ => None,
+        })
+    }
+
     /// The convolution as a part of a chain; `None` where it cannot be one.
     pub(super) fn link(&self, style: &Tensor, noise: Option<&Tensor>) -> Result<Option<Link<'_>>> {
-        let Some(Frozen::Separable(layer)) = &self.frozen else { return Ok(None) };
+        let Some(layer) = self.separable()? else { return Ok(None) };
         let noise = self.scaled_noise(noise)?;
         Ok(Some(Link::Conv { layer, style: style.clone(), noise }))
     }
@@ -164,15 +177,13 @@ impl Styled {
         noise: Option<&Tensor>,
     ) -> Result<Tensor> {
         let noise = self.scaled_noise(noise)?;
-        let weight = match &self.frozen {
-            Some(Frozen::Separable(s)) => return Ok(s.forward(x, style, noise.as_ref())?),
-            Some(Frozen::Full(weight)) => weight.clone(),
-            None => self.stored.scaled()?,
-        };
-        if let Some(d) = &self.stored.depthwise {
-            let layer = Separable::new(Some(d), &weight, &self.bias, ACTIVATION)?;
+        if let Some(layer) = self.separable()? {
             return Ok(layer.forward(x, style, noise.as_ref())?);
         }
+        let weight = match &self.frozen {
+            Some(Frozen::Full(weight)) => weight.clone(),
+            _ => self.stored.scaled()?,
+        };
         let y = conv2d(&scale(x, style)?, &weight, 1, 1)?;
         Ok(match &noise {
             Some(noise) => noise_bias_act(&y, noise, &self.bias, ACTIVATION)?,
@@ -225,17 +236,12 @@ impl Head {
         Ok(Separable::new(None, &weight, &self.bias, Activation::LINEAR)?)
     }
 
-    /// The convolution as a part of a chain; `None` where it cannot be one.
-    pub(super) fn link(&self, style: &Tensor) -> Option<Link<'_>> {
-        let layer = self.frozen.as_ref()?;
-        Some(Link::Conv { layer, style: style.clone(), noise: None })
-    }
-
-    /// x `[N, I, H, W]`, style `[N, I]` → `[N, bands, H, W]`.
-    pub(super) fn forward(&self, x: &Tensor, style: &Tensor) -> Result<Tensor> {
-        Ok(match &self.frozen {
-            Some(mix) => mix.forward(x, style, None)?,
-            None => self.mix()?.forward(x, style, None)?,
-        })
+    /// The convolution as a part of a chain.
+    pub(super) fn link(&self, style: &Tensor) -> Result<Link<'_>> {
+        let layer = match &self.frozen {
+            Some(mix) => Cow::Borrowed(mix),
+            None => Cow::Owned(self.mix()?),
+        };
+        Ok(Link::Conv { layer, style: style.clone(), noise: None })
     }
 }

@@ -131,19 +131,8 @@ impl Synthesis {
     }
 
     /// The picture behind the last layer, after the links that have not run yet.
-    fn finish<'a>(
-        &'a self,
-        mut x: Tensor,
-        mut links: Vec<Link<'a>>,
-        style: &Tensor,
-    ) -> Result<Tensor> {
-        match self.head.link(style) {
-            Some(link) => links.push(link),
-            None => {
-                x = chain(&x, &std::mem::take(&mut links))?;
-                x = self.head.forward(&x, style)?;
-            }
-        }
+    fn finish<'a>(&'a self, x: Tensor, mut links: Vec<Link<'a>>, style: &Tensor) -> Result<Tensor> {
+        links.push(self.head.link(style)?);
         let bands = (style.dim(0)?, self.head.bands());
         links.push(Link::Up(Tensor::ones(bands, x.dtype(), x.device())?));
         Ok(chain(&x, &links)?)

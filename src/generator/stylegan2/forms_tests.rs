@@ -2,6 +2,7 @@
 //! means of w that are missing or stored for each layer.
 
 use super::{StyleGan2, W_AVG};
+use crate::generator;
 use crate::generator::registry::recognise;
 use crate::generator::toy::Toy;
 use crate::generator::{Generator, Input, Noise, Start, Tap, load};
@@ -75,6 +76,48 @@ fn rectangles_run_on_the_engine() {
     let (engine, steps) = (draw(&[Tap::Picture]), draw(&[Tap::Layer(0), Tap::Picture]));
     assert_eq!(engine.0, [2, 3, 12, 8]);
     assert!(near(&engine.1, &steps.1) && near(&engine.2, &steps.2));
+}
+
+/// Trained weights run on the engine with the gradients that they have layer by layer: all of them,
+/// and some alone.
+#[test]
+fn trained_weights_run_on_the_engine() {
+    let square = Toy { resolution: 16, features: 20, ..Toy::default() }.build(&Device::Cpu);
+    for g in [build(rectangle()).expect("rectangle"), square.expect("toy")] {
+        let n = 2 * g.spec().num_ws * g.spec().w_dim;
+        let shape = (2, g.spec().num_ws, g.spec().w_dim);
+        let ws = Var::from_vec(Rng::new(3).normals(n), shape, &Device::Cpu).expect("ws");
+        let input = Input::of(Noise::Random { seed: 1, first: 0 });
+        let some: [&dyn Fn(&str) -> bool; 3] = [
+            &|name| name.starts_with("synthesis"),
+            &|name| name.ends_with("conv1.weight"),
+            &|name| name.ends_with("torgb.bias") || name.contains("const"),
+        ];
+        for which in some {
+            let (tuned, vars) = generator::tuned(&g, which).expect("variables");
+            let draw = |taps: &[Tap]| -> Vec<Vec<f32>> {
+                let from = Start::Code { space: Space::WPlus, data: &ws };
+                let picture =
+                    tuned.run(&from, &input, taps).expect("run").picture.expect("picture");
+                let grads = picture.sqr().and_then(|p| p.mean_all()?.backward()).expect("backward");
+                let slopes = vars.iter().map(|(_, v)| v).chain([&ws]);
+                let slopes = slopes.map(|v| numbers(grads.get(v).expect("gradient")));
+                std::iter::once(numbers(&picture)).chain(slopes).collect()
+            };
+            let (engine, steps) = (draw(&[Tap::Picture]), draw(&[Tap::Layer(0), Tap::Picture]));
+            assert!(engine.len() > 3, "{}", engine.len());
+            let named = ["picture"].into_iter().chain(vars.iter().map(|(name, _)| &name[..]));
+            for ((a, b), name) in engine.iter().zip(&steps).zip(named.chain(["ws"])) {
+                let largest = b.iter().fold(0f32, |m, v| m.max(v.abs()));
+                assert!(largest > 0.0, "{name}");
+                let apart = a.iter().zip(b).fold(0f32, |m, (a, b)| m.max((a - b).abs()));
+                assert!(
+                    a.len() == b.len() && apart <= 3e-5 * largest,
+                    "{name}: {apart:e} {largest:e}"
+                );
+            }
+        }
+    }
 }
 
 fn checkpoint(tensors: Tensors) -> Checkpoint {

@@ -133,15 +133,24 @@ impl Layer {
         Ok(bias_act(&x, &self.bias, self.activation)?)
     }
 
-    /// The layer in the engine's form.
-    pub(super) fn styled(&self) -> Result<StyledConv<'_>> {
+    /// The layer in the engine's form; `trained` takes the values that trained weights have now.
+    pub(super) fn styled(&self, trained: bool) -> Result<StyledConv<'_>> {
+        let up = self.up.is_some();
         Ok(StyledConv {
-            weight: self.weight.styled(self.up.is_some())?,
-            bias: &self.bias,
+            weight: match trained {
+                true => Weight::new(self.weight.tensor()?.detach()).styled(up)?,
+                false => self.weight.styled(up)?,
+            },
+            bias: if trained { self.bias.detach() } else { self.bias.clone() },
             up: self.up.as_ref(),
             activation: self.activation,
             noise: self.noise.is_some(),
         })
+    }
+
+    /// Its weights on the engine, in the order of their gradients.
+    pub(super) fn weights(&self) -> Result<[Tensor; 2]> {
+        Ok([self.weight.tensor()?, self.bias.clone()])
     }
 }
 
@@ -200,9 +209,15 @@ impl ToRgb {
         Ok(bias_act(&y, &self.bias, Activation { clamp: self.clamp, ..Activation::LINEAR })?)
     }
 
-    /// The layer in the engine's form.
-    pub(super) fn plain(&self) -> RgbConv<'_> {
-        RgbConv { weight: &self.tensor, bias: &self.bias, gain: self.gain, clamp: self.clamp }
+    /// The layer in the engine's form; `trained` takes the values that trained weights have now.
+    pub(super) fn plain(&self, trained: bool) -> RgbConv {
+        let [weight, bias] = self.weights().map(|t| if trained { t.detach() } else { t });
+        RgbConv { weight, bias, gain: self.gain, clamp: self.clamp }
+    }
+
+    /// Its weights on the engine, in the order of their gradients.
+    pub(super) fn weights(&self) -> [Tensor; 2] {
+        [self.tensor.clone(), self.bias.clone()]
     }
 }
 

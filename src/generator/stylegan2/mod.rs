@@ -31,9 +31,7 @@ pub(in crate::generator) use layer::{Maps, Plan};
 pub(in crate::generator) use styles::Styles;
 pub(in crate::generator) use synthesis::Synthesis;
 
-use super::layers::{
-    COMPUTED, Mapping, Named, NoiseMaps, Parameters, Reader, W_AVG, mean_or, replaced,
-};
+use super::layers::{COMPUTED, Mapping, Named, NoiseMaps, Parameters, Reader, W_AVG, mean_or};
 use super::{Generator, Input, Spec, Start, Tap, Tapped};
 use crate::error::{Error, Kind, Result};
 use crate::generator;
@@ -132,7 +130,7 @@ impl StyleGan2 {
     /// See [`Generator::with_weights`].
     fn copied(&self, weights: &Named) -> Result<Self> {
         let c = &self.config;
-        let mut source = replaced(&c.name, (&self.parameters.all()?, &self.buffers), weights)?;
+        let mut source = self.parameters.replaced(&c.name, &self.buffers, weights)?;
         let given = Given {
             name: Some(c.name.clone()),
             mapping_lr_multiplier: Some(c.mapping_lr_multiplier),

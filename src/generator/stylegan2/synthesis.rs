@@ -68,12 +68,22 @@ impl Block {
         Ok((block, outputs))
     }
 
-    /// The block in the engine's form.
-    fn stage(&self) -> Result<Stage<'_>> {
+    /// The block in the engine's form; `trained` takes the values that trained weights have now.
+    fn stage(&self, trained: bool) -> Result<Stage<'_>> {
         Ok(Stage {
-            convs: self.layers().map(Layer::styled).collect::<Result<_>>()?,
-            rgb: self.torgb.as_ref().map(ToRgb::plain),
+            convs: self.layers().map(|l| l.styled(trained)).collect::<Result<_>>()?,
+            rgb: self.torgb.as_ref().map(|rgb| rgb.plain(trained)),
         })
+    }
+
+    /// Its weights on the engine, in the order of their gradients.
+    fn weights(&self) -> Result<Vec<Tensor>> {
+        let mut all: Vec<Tensor> = self.constant.iter().cloned().collect();
+        for layer in self.layers() {
+            all.extend(layer.weights()?);
+        }
+        all.extend(self.torgb.iter().flat_map(ToRgb::weights));
+        Ok(all)
     }
 
     fn layers(&self) -> impl Iterator<Item = &Layer> {
@@ -165,9 +175,20 @@ impl Walk<'_> {
     }
 }
 
-/// Whether the engine will run these blocks, before their numbers are read: [`network`] asks these
-/// as well.
-fn on_engine(r: &Reader<'_>, c: &Config, plans: &[Plan], inputs: usize) -> bool {
+/// How the engine runs the blocks.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Engine {
+    /// Not at all.
+    No,
+    /// With frozen weights.
+    Frozen,
+    /// With weights of which some are trained.
+    Trained,
+}
+
+/// How the engine will run these blocks, before their numbers are read: [`network`] asks these as
+/// well.
+fn on_engine(r: &Reader<'_>, c: &Config, plans: &[Plan], inputs: usize) -> Engine {
     // Styles and the strength of noise are computed outside the engine, with their gradients.
     let inside = |name: &str| {
         let outside = name.contains(".affine.") || name.ends_with(".noise_strength");
@@ -175,12 +196,16 @@ fn on_engine(r: &Reader<'_>, c: &Config, plans: &[Plan], inputs: usize) -> bool 
     };
     let shortcuts = c.architecture == Architecture::Resnet;
     let paints = c.img_channels <= RgbConv::MOST && plans.iter().all(|plan| !plan.half);
-    inputs == 0 && !shortcuts && paints && !r.trains(inside)
+    match inputs == 0 && !shortcuts && paints {
+        false => Engine::No,
+        true if r.trains(inside) => Engine::Trained,
+        true => Engine::Frozen,
+    }
 }
 
 /// The blocks on the engine; `None` when it cannot run them.
-fn network(blocks: &[Block], engine: bool) -> Result<Option<Network>> {
-    if !engine {
+fn network(blocks: &[Block], engine: Engine) -> Result<Option<Network>> {
+    if engine == Engine::No {
         return Ok(None);
     }
     let Some(Block { constant: Some(constant), filter: first, .. }) = blocks.first() else {
@@ -192,15 +217,19 @@ fn network(blocks: &[Block], engine: bool) -> Result<Option<Network>> {
     if !same {
         return Ok(None);
     }
-    let stages = blocks.iter().map(Block::stage).collect::<Result<Vec<_>>>()?;
-    Ok(Network::new(constant, &stages, filter)?)
+    let trained = engine == Engine::Trained;
+    let constant = if trained { constant.detach() } else { constant.clone() };
+    let stages = blocks.iter().map(|b| b.stage(trained)).collect::<Result<Vec<_>>>()?;
+    Ok(Network::new(&constant, &stages, filter)?)
 }
 
 /// The synthesis network.
 pub(in crate::generator) struct Synthesis {
     blocks: Vec<Block>,
-    /// The same on the engine, where that can run it.
+    /// The same on the engine, where that can run it with frozen weights.
     network: Option<Arc<Network>>,
+    /// Whether the engine is to run it with trained weights.
+    trained: bool,
 }
 
 impl Synthesis {
@@ -229,12 +258,17 @@ impl Synthesis {
         let mut channels = inputs;
         let mut blocks = Vec::new();
         for plan in plans {
-            let (block, outputs) = Block::read(r, c, (plan, engine), channels)?;
+            let frozen = engine == Engine::Frozen;
+            let (block, outputs) = Block::read(r, c, (plan, frozen), channels)?;
             blocks.push(block);
             channels = outputs;
         }
-        let network = network(&blocks, engine)?.map(Arc::new);
-        Ok(Self { blocks, network })
+        // Trained weights change: their network is made at every pass.
+        let network = match engine {
+            Engine::Frozen => network(&blocks, engine)?.map(Arc::new),
+            _ => None,
+        };
+        Ok(Self { blocks, network, trained: engine == Engine::Trained })
     }
 
     /// Whether it runs on the engine.
@@ -272,14 +306,22 @@ impl Synthesis {
 
     /// `n` pictures, `[N, C, H, W]`.
     pub(super) fn forward(&self, styles: Styles<'_>, n: usize, maps: Maps) -> Result<Tensor> {
-        match &self.network {
-            Some(network) => {
-                let codes =
-                    if styles.given { styles.codes.clone() } else { self.styles(styles.codes)? };
-                Ok(network.forward(&codes, self.flat_noise(maps, n)?.as_ref())?)
-            }
-            None => self.step_by_step(styles, n, maps),
+        let trained = if self.trained { network(&self.blocks, Engine::Trained)? } else { None };
+        let Some(network) = self.network.clone().or(trained.map(Arc::new)) else {
+            return self.step_by_step(styles, n, maps);
+        };
+        let codes = if styles.given { styles.codes.clone() } else { self.styles(styles.codes)? };
+        let noise = self.flat_noise(maps, n)?;
+        if !self.trained {
+            return Ok(network.forward(&codes, noise.as_ref())?);
         }
+        let mut weights = Vec::new();
+        for block in &self.blocks {
+            for t in block.weights()? {
+                weights.push(t.flatten_all()?);
+            }
+        }
+        Ok(network.trained(&codes, noise.as_ref(), &Tensor::cat(&weights, 0)?)?)
     }
 
     /// The noise of all layers as the engine reads it, `[N or 1, T]`, scaled; `None` without noise.
@@ -297,8 +339,7 @@ impl Synthesis {
         Ok(if flat.is_empty() { None } else { Some(Tensor::cat(&flat, 1)?) })
     }
 
-    /// As [`Synthesis::forward`], from single operators: with gradients to the weights, and for any
-    /// architecture.
+    /// As [`Synthesis::forward`], from single operators: for any architecture.
     fn step_by_step(&self, styles: Styles<'_>, n: usize, maps: Maps) -> Result<Tensor> {
         let tapped = self.walk(Walk { styles, maps, n }, (None, None), None, &[Tap::Picture])?;
         tapped.only(Tap::Picture)

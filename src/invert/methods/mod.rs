@@ -121,7 +121,8 @@ const TUNE_RATE: Param = Param::optional(
     "tune_lr",
     &[Kind::Number],
     "0.03",
-    "of pti and dhr: learning rate of the weights; without a rank about a tenth of it",
+    "of pti and dhr: learning rate of the weights, relative to their size and to the length of their \
+     sums, so that one rate fits all generators",
 )
 .within(0.0, 1e3)
 .named();

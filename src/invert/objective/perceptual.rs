@@ -8,12 +8,19 @@ use crate::metric::Perceptual;
 use crate::space::Space;
 use candle_core::Tensor;
 
-/// See [`Perceptual`]. By default it counts where the generator brings a feature network.
+/// See [`Perceptual`]. By default it counts where the generator brings a feature network; the caller
+/// may offer another network where the weight was asked for.
 pub(super) const TERM: TermKind = TermKind {
     name: "perceptual",
-    param: Param::optional("perceptual", &[Kind::Number], "-", "weight of the perceptual distance")
-        .within(0.0, 1e12)
-        .named(),
+    param: Param::optional(
+        "perceptual",
+        &[Kind::Number],
+        "-",
+        "weight of the perceptual distance; by default 0.8 where the generator brings a feature \
+         network. Others use the built-in generator's when a weight is given",
+    )
+    .within(0.0, 1e12)
+    .named(),
     weight: 0.8,
     automatic: true,
     pictures: true,

@@ -3,7 +3,7 @@
 //!
 //! [`Network`] runs a whole StyleGAN2 synthesis as one operator, [`Stack`] the convolutions of a
 //! network that looks at pictures. The planar operators beside this folder compute the same from
-//! single steps: they are what trained weights, unusual filters and other devices use.
+//! single steps: they are what unusual filters and other devices use.
 #![allow(unsafe_code)]
 // Loops over registers count them; and a closure would lose the instruction set of the kernel
 // around it.
@@ -26,11 +26,13 @@ mod lanes;
 mod network;
 #[cfg(test)]
 mod network_tests;
+mod pass;
 mod pointwise;
 mod portable;
 mod products;
 mod schemes;
 mod separable;
+mod slopes;
 mod stack;
 mod styled;
 #[cfg(test)]
@@ -47,6 +49,6 @@ pub(super) use filtered::Between;
 pub(super) use full::FullConv;
 pub use isa::{Isa, force};
 pub use network::{Network, Stage};
-pub(super) use separable::{Band, Finish as FinishRows, PlaneBack, Through};
+pub(super) use separable::{Band, Finish as FinishRows, PlaneBack, Through, taps_back};
 pub use stack::Stack;
 pub use styled::{RgbConv, StyledConv, StyledWeight};

@@ -2,18 +2,17 @@
 //!
 //! Features stay in blocks of channels from the constant to the picture, without conversion between
 //! layers. Gradients are written where they are needed, and buffers are released after their last
-//! use. Frozen arguments need no gradient. Weights are always frozen: a network with trainable
-//! weights is not run here.
+//! use. Frozen arguments need no gradient. Trained weights are an argument beside the network, which
+//! was made from their values.
 
 use super::buffer::{Map, blocks_of};
 use super::isa::Isa;
 use super::lanes::LANES;
+use super::pass::{Run, Trained};
 use super::styled::{At, Kept, Layer, Noise, Rgb, RgbConv, StyledConv, frozen};
 use crate::Filter;
-use crate::conv::tracked;
 use crate::fir::Fir;
-use crate::raw::{f32s, inside};
-use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};
+use candle_core::{Result, Tensor, bail};
 use std::sync::{Arc, Mutex};
 
 /// The layers of one resolution: convolutions, then perhaps toRGB.
@@ -22,7 +21,7 @@ pub struct Stage<'a> {
     /// The convolutions, in the order in which they run.
     pub convs: Vec<StyledConv<'a>>,
     /// Added to the doubled picture of the stage before.
-    pub rgb: Option<RgbConv<'a>>,
+    pub rgb: Option<RgbConv>,
 }
 
 struct Ready {
@@ -37,8 +36,8 @@ pub struct Network {
     constant: Map,
     stages: Vec<Ready>,
     filter: Filter,
-    styles: usize,
-    noise: usize,
+    pub(super) styles: usize,
+    pub(super) noise: usize,
 }
 
 impl Network {
@@ -117,6 +116,39 @@ impl Network {
         styles.contiguous()?.apply_op2(&noise, op)
     }
 
+    /// As [`Network::forward`], with gradients to the weights that the network was made from as
+    /// well: `[W]`, flattened one after the other. The constant comes first, then of every stage the
+    /// weight and the bias of each convolution, and those of toRGB.
+    ///
+    /// # Errors
+    /// When the sizes do not fit.
+    pub fn trained(
+        self: &Arc<Self>,
+        styles: &Tensor,
+        noise: Option<&Tensor>,
+        weights: &Tensor,
+    ) -> Result<Tensor> {
+        if weights.elem_count() != self.weights() {
+            bail!("stylegan2: {} weights, not {}", self.weights(), weights.elem_count());
+        }
+        let noisy = noise.is_some();
+        let run = Run { network: self.clone(), keep: true, noisy, kept: Mutex::new(None) };
+        let nothing = || Tensor::zeros((1, 1), styles.dtype(), styles.device());
+        let noise = noise.map_or_else(nothing, Tensor::contiguous)?;
+        styles.contiguous()?.apply_op3(&noise, &weights.contiguous()?, Trained(run))
+    }
+
+    /// Numbers of all weights.
+    fn weights(&self) -> usize {
+        let conv = |l: &Layer| l.outputs * (9 * l.inputs + 1);
+        let stage = |s: &Ready| {
+            let rgb = s.rgb.as_ref().map_or(0, |r| r.colours * (r.inputs + 1));
+            s.convs.iter().map(conv).sum::<usize>() + rgb
+        };
+        let constant = self.constant.channels * self.constant.h * self.constant.w;
+        constant + self.stages.iter().map(stage).sum::<usize>()
+    }
+
     /// The styles of a layer in whole blocks, from those at `at` of every sample.
     fn style(&self, styles: &[f32], at: usize, inputs: usize) -> Vec<f32> {
         let lanes = blocks_of(inputs) * LANES;
@@ -136,7 +168,7 @@ impl Network {
         x
     }
 
-    fn run_forward(&self, codes: &Codes<'_>, keep: bool) -> Result<(Vec<f32>, Tape)> {
+    pub(super) fn run_forward(&self, codes: &Codes<'_>, keep: bool) -> Result<(Vec<f32>, Tape)> {
         let mut tape = Tape { start: self.start(codes.n), stages: Vec::new() };
         // Passes that need gradients compute in single precision.
         let isa = if keep { self.isa.exact() } else { self.isa };
@@ -175,17 +207,20 @@ impl Network {
         Ok((picture, tape))
     }
 
-    /// Gradients of the styles `[N, S]` and of the noise `[N, T]`.
-    fn backward(
+    /// Gradients of the styles `[N, S]`, of the noise `[N, T]`, and of the weights where they are
+    /// given.
+    pub(super) fn backward(
         &self,
         codes: &Codes<'_>,
         mut tape: Tape,
-        g: &[f32],
-    ) -> Result<(Vec<f32>, Vec<f32>)> {
+        (g, trained): (&[f32], Option<&[f32]>),
+    ) -> Result<Found> {
         let mut found = Found {
             styles: vec![0f32; codes.n * self.styles],
             noise: vec![0f32; codes.n * self.noise],
+            weights: vec![0f32; trained.map_or(0, <[f32]>::len)],
         };
+        let mut end = self.weights();
         let mut place = Place { style: self.styles, noise: self.noise };
         let mut picture = g.to_vec();
         let mut flow: Option<Map> = None;
@@ -200,7 +235,8 @@ impl Network {
                 let style = self.style(codes.styles, place.style, layer.inputs);
                 let through =
                     if layer.clamps() { layer.through_clamp(&shown, &picture) } else { Vec::new() };
-                rgb = Some((layer, layer.modulated(&style), through, place.style));
+                end -= layer.colours * (layer.inputs + 1);
+                rgb = Some((layer, layer.modulated(&style), through, (place.style, end)));
             }
             let mut size = (0, 0);
             for layer in stage.convs.iter().rev() {
@@ -223,13 +259,26 @@ impl Network {
                     Some(g) => (g, false),
                     None => (Map::new(kept.y.n, kept.y.channels, kept.y.h, kept.y.w), true),
                 };
-                let (dx, styles, sums) = layer.backward(self.isa.exact(), &at, kept, g, fresh);
+                let size_of = 9 * layer.outputs * layer.inputs;
+                end -= size_of + layer.outputs;
+                let own = trained.map(|w| &w[end..][..size_of]);
+                let (dx, [styles, weights], sums) =
+                    layer.backward(self.isa.exact(), &at, kept, (g, fresh), own);
                 self.put(&mut found.styles, &styles, place.style, layer.inputs);
+                if own.is_some() {
+                    found.weights[end..][..weights.len()].copy_from_slice(&weights);
+                }
                 if layer.noise {
                     self.put_noise(&mut found.noise, &sums.noise, place.noise);
                 }
-                if let Some((rgb, _, _, at)) = &colours {
+                if let Some((rgb, _, through, (at, weights))) = &colours {
                     self.put(&mut found.styles, &rgb.styles(&sums.rgb), *at, rgb.inputs);
+                    if trained.is_some() {
+                        let style = self.style(codes.styles, *at, rgb.inputs);
+                        let g = if through.is_empty() { &picture } else { through };
+                        let own = rgb.weights_back(&sums.rgb, &style, g);
+                        found.weights[*weights..][..own.len()].copy_from_slice(&own);
+                    }
                 }
                 flow = Some(dx);
             }
@@ -243,7 +292,13 @@ impl Network {
                 }
             }
         }
-        Ok((found.styles, found.noise))
+        if let (Some(dx), true) = (flow, trained.is_some()) {
+            let each = end;
+            for sample in dx.to_planar().chunks_exact(each.max(1)) {
+                found.weights.iter_mut().zip(sample).for_each(|(to, v)| *to += v);
+            }
+        }
+        Ok(found)
     }
 
     /// Writes the gradient of a layer's styles, in whole blocks, to its place.
@@ -273,11 +328,11 @@ fn added(mut old: Vec<f32>, new: Vec<f32>) -> Vec<f32> {
 }
 
 /// Inputs of a pass.
-struct Codes<'a> {
-    n: usize,
-    styles: &'a [f32],
+pub(super) struct Codes<'a> {
+    pub(super) n: usize,
+    pub(super) styles: &'a [f32],
     /// The maps of all layers, and how far those of two samples are apart.
-    noise: Option<(&'a [f32], usize)>,
+    pub(super) noise: Option<(&'a [f32], usize)>,
 }
 
 /// Progress of a pass in styles and noise.
@@ -312,101 +367,21 @@ struct Done {
 }
 
 /// Values of a forward pass that its gradient needs.
-struct Tape {
+pub(super) struct Tape {
     start: Map,
     stages: Vec<Done>,
 }
 
 impl Tape {
-    fn last(&self) -> Option<&Map> {
+    pub(super) fn last(&self) -> Option<&Map> {
         self.stages.iter().rev().find_map(|s| s.convs.last()).map(|k| &k.y)
     }
 }
 
-struct Found {
-    styles: Vec<f32>,
-    noise: Vec<f32>,
-}
-
-/// One pass of a network.
-struct Run {
-    network: Arc<Network>,
-    /// Whether gradients are needed later.
-    keep: bool,
-    noisy: bool,
-    kept: Mutex<Option<Tape>>,
-}
-
-impl Run {
-    fn codes<'a>(&self, s: (&'a [f32], &Shape), noise: (&'a [f32], &Shape)) -> Result<Codes<'a>> {
-        let (n, styles) = s.1.dims2()?;
-        let (maps, total) = noise.1.dims2()?;
-        let fits = !self.noisy || ((maps == 1 || maps == n) && total == self.network.noise);
-        if styles != self.network.styles || !fits {
-            bail!(
-                "stylegan2: styles {:?} and noise {:?} do not fit a network of {} styles and {} \
-                 pixels of noise",
-                s.1,
-                noise.1,
-                self.network.styles,
-                self.network.noise
-            );
-        }
-        let apart = if maps == n && n > 1 { total } else { 0 };
-        Ok(Codes { n, styles: s.0, noise: self.noisy.then_some((noise.0, apart)) })
-    }
-}
-
-impl CustomOp2 for Run {
-    fn name(&self) -> &'static str {
-        "stylegan2"
-    }
-
-    fn cpu_fwd(
-        &self,
-        s1: &CpuStorage,
-        l1: &Layout,
-        s2: &CpuStorage,
-        l2: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let (styles, noise) = (f32s(self.name(), s1, l1)?, f32s(self.name(), s2, l2)?);
-        let codes = self.codes((styles, l1.shape()), (noise, l2.shape()))?;
-        let (picture, tape) = inside(|| self.network.run_forward(&codes, self.keep))?;
-        let Some(x) = tape.last() else { bail!("stylegan2: a network without layers") };
-        let (n, h, w) = (x.n, x.h, x.w);
-        let channels = picture.len() / (n * h * w).max(1);
-        if self.keep
-            && let Ok(mut kept) = self.kept.lock()
-        {
-            *kept = Some(tape);
-        }
-        Ok((CpuStorage::F32(picture), (n, channels, h, w).into()))
-    }
-
-    fn bwd(
-        &self,
-        s: &Tensor,
-        noise: &Tensor,
-        _: &Tensor,
-        g: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let kept = self.kept.lock().ok().and_then(|mut kept| kept.take());
-        let numbers = |t: &Tensor| t.flatten_all()?.to_vec1::<f32>();
-        let (styles, maps, g) = (numbers(s)?, numbers(noise)?, numbers(g)?);
-        let codes = self.codes((&styles, s.shape()), (&maps, noise.shape()))?;
-        // Gradients use up what was kept, layer by layer; who asks again has the forward pass made
-        // again.
-        let tape = kept.map_or_else(
-            || Ok(self.network.run_forward(&codes, true)?.1),
-            Ok::<_, candle_core::Error>,
-        )?;
-        let (ds, dn) = inside(|| self.network.backward(&codes, tape, &g))?;
-        let n = codes.n;
-        let ds = tracked(s, || Tensor::from_vec(ds, s.shape(), s.device()))?;
-        let dn = tracked(noise, || {
-            let each = Tensor::from_vec(dn, (n, self.network.noise), noise.device())?;
-            if noise.dim(0)? == n { Ok(each) } else { each.sum_keepdim(0) }
-        })?;
-        Ok((ds, dn))
-    }
+/// Gradients of a pass.
+pub(super) struct Found {
+    pub(super) styles: Vec<f32>,
+    pub(super) noise: Vec<f32>,
+    /// Empty where the weights are frozen.
+    pub(super) weights: Vec<f32>,
 }

@@ -89,13 +89,18 @@ impl Small {
                     .iter()
                     .map(|(weight, bias, up)| StyledConv {
                         weight: weight.styled(*up).expect("weight"),
-                        bias,
+                        bias: bias.clone(),
                         up: up.then_some(&filter),
                         activation,
                         noise: true,
                     })
                     .collect(),
-                rgb: Some(RgbConv { weight: rgb, bias, gain: 0.5, clamp: self.clamp }),
+                rgb: Some(RgbConv {
+                    weight: rgb.clone(),
+                    bias: bias.clone(),
+                    gain: 0.5,
+                    clamp: self.clamp,
+                }),
             })
             .collect();
         let constant = t(&self.constant, &[self.channels[0], 4, 4]);
@@ -301,8 +306,9 @@ fn what_is_trained_is_refused() {
         let [constant, weight, bias, rgb, rgb_bias] = std::array::from_fn(part);
         let activation = Activation::LRELU;
         let styled = Weight::new(weight.clone()).styled(false).expect("weight");
-        let conv = StyledConv { weight: styled, bias: &bias, up: None, activation, noise: true };
-        let rgb = RgbConv { weight: &rgb, bias: &rgb_bias, gain: 1.0, clamp: None };
+        let conv =
+            StyledConv { weight: styled, bias: bias.clone(), up: None, activation, noise: true };
+        let rgb = RgbConv { weight: rgb.clone(), bias: rgb_bias.clone(), gain: 1.0, clamp: None };
         let stages = [Stage { convs: vec![conv], rgb: Some(rgb) }];
         let network = Network::new(&constant, &stages, &filter).expect("network").is_some();
         (network, Stack::new(&[(&weight, &bias, 1)], activation).expect("stack").is_some())

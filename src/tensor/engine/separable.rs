@@ -186,6 +186,61 @@ impl Work for PlaneBack<'_> {
     }
 }
 
+/// The gradient of a channel's 3×3: the sums of g times the pixels of x that each tap meets.
+///
+/// # Panics
+/// When sizes do not fit.
+pub(crate) fn taps_back(isa: Isa, x: &[f32], g: &[f32], size: (usize, usize)) -> [f64; 9] {
+    assert!(x.len() == size.0 * size.1 && g.len() == x.len(), "planes of one size");
+    let mut out = [0f64; 9];
+    // SAFETY: safe code.
+    unsafe { isa.run(TapsBack { x, g, size, out: &mut out }) };
+    out
+}
+
+struct TapsBack<'a> {
+    x: &'a [f32],
+    g: &'a [f32],
+    size: (usize, usize),
+    out: &'a mut [f64; 9],
+}
+
+impl Work for TapsBack<'_> {
+    #[inline(always)]
+    unsafe fn run<L: Lanes>(self) {
+        let Self { x, g, size: (h, w), out } = self;
+        for r in 0..h {
+            let g = &g[r * w..][..w];
+            for (k, from) in (r.saturating_sub(1)..h.min(r + 2)).enumerate() {
+                let k = if r == 0 { k + 1 } else { k };
+                let x = &x[from * w..][..w];
+                out[3 * k] += dot(&g[w.min(1)..], x);
+                out[3 * k + 1] += dot(g, x);
+                out[3 * k + 2] += dot(g, &x[w.min(1)..]);
+            }
+        }
+    }
+}
+
+/// The sum of products of two rows, as far as the shorter goes.
+#[inline(always)]
+fn dot(a: &[f32], b: &[f32]) -> f64 {
+    const EACH: usize = 16;
+    let n = a.len().min(b.len());
+    let (a, b) = (&a[..n], &b[..n]);
+    let mut sums = [0f32; EACH];
+    for (a, b) in a.chunks_exact(EACH).zip(b.chunks_exact(EACH)) {
+        for k in 0..EACH {
+            sums[k] += a[k] * b[k];
+        }
+    }
+    let mut total: f64 = sums.iter().map(|v| f64::from(*v)).sum();
+    for (a, b) in a.chunks_exact(EACH).remainder().iter().zip(b.chunks_exact(EACH).remainder()) {
+        total += f64::from(a * b);
+    }
+    total
+}
+
 /// Elements of the rows that are convolved and scaled together.
 const PART: usize = 2048;
 

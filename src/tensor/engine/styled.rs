@@ -9,6 +9,7 @@ use super::finish::{Epilogue, Finish, Gradient};
 use super::isa::Isa;
 use super::lanes::LANES;
 use super::pointwise::{ActBackward, COLOURS, Squares, Sums, ToRgb};
+use super::slopes::{WeightBack, sums_over};
 use crate::raw::with_numbers;
 use crate::{Activation, Filter};
 use candle_core::{DType, Result, Tensor};
@@ -19,7 +20,7 @@ pub struct StyledConv<'a> {
     /// The weight for a layer with or without `up`; `None` where the engine cannot run it.
     pub weight: Option<Arc<StyledWeight>>,
     /// `[O]`.
-    pub bias: &'a Tensor,
+    pub bias: Tensor,
     /// The filter, where the layer doubles the size.
     pub up: Option<&'a Filter>,
     /// Activation after the bias.
@@ -29,18 +30,18 @@ pub struct StyledConv<'a> {
 }
 
 /// Turns features into a picture: a 1×1 convolution, modulated without demodulation.
-pub struct RgbConv<'a> {
+pub struct RgbConv {
     /// `[K, I, 1, 1]`.
-    pub weight: &'a Tensor,
+    pub weight: Tensor,
     /// `[K]`.
-    pub bias: &'a Tensor,
+    pub bias: Tensor,
     /// Factor of the styles.
     pub gain: f64,
     /// The picture is limited to ±clamp.
     pub clamp: Option<f64>,
 }
 
-impl RgbConv<'_> {
+impl RgbConv {
     /// Channels of a picture at most.
     pub const MOST: usize = COLOURS;
 }
@@ -168,7 +169,7 @@ impl Layer {
         if a.slope <= 0.0 || a.gain <= 0.0 {
             return Ok(None);
         }
-        let Some(bias) = frozen(conv.bias)? else { return Ok(None) };
+        let Some(bias) = frozen(&conv.bias)? else { return Ok(None) };
         let Some(weight) = conv.weight.clone() else { return Ok(None) };
         if weight.doubles() != up.is_some() {
             candle_core::bail!("stylegan2: a weight for another form of layer");
@@ -215,16 +216,17 @@ impl Layer {
     }
 
     /// Turns the gradient of its result in `g` (`fresh` when only toRGB reads it) into that of its
-    /// input; also returns the gradient of the styles in whole blocks, and the sums over pixels and
-    /// channels.
+    /// input; also returns the gradient of the styles in whole blocks, the sums over pixels and
+    /// channels, and where the weights `[O, I, 3, 3]` are `trained` the gradients of them and of the
+    /// bias, one after the other.
     pub(super) fn backward(
         &self,
         isa: Isa,
         at: &At<'_>,
         kept: Kept,
-        mut g: Map,
-        fresh: bool,
-    ) -> (Map, Vec<f32>, Sums) {
+        (mut g, fresh): (Map, bool),
+        trained: Option<&[f32]>,
+    ) -> (Map, [Vec<f32>; 2], Sums) {
         let Kept { y, factors } = kept;
         let act = ActBackward {
             isa,
@@ -238,12 +240,20 @@ impl Layer {
         };
         let sums = act.run(&mut g, fresh);
         drop(y);
+        let bias = trained.map(|_| sums_over(&g, &factors));
         let mut dx = Map::new(at.x.n, self.inputs, at.x.h, at.x.w);
         let gradient = Gradient { style: at.style, x: at.x };
         if let Some([a, b, c, d]) = self.up {
             let mut z = Map::new(g.n, g.channels, g.h + 1, g.w + 1);
             Blur { isa, x: &g, taps: [d, c, b, a], before: 2 }.run(&mut z, None);
             g = z;
+        }
+        let mut weights = Vec::new();
+        if let (Some(own), Some(bias)) = (trained, bias) {
+            let (x, style, up) = (at.x, at.style, self.doubles());
+            weights = WeightBack { isa, g: &g, x, style, up }.run();
+            self.through_factors(own, (style, &factors, &sums.scale), &mut weights);
+            weights.extend(bias);
         }
         let conv = Conv {
             isa,
@@ -254,7 +264,28 @@ impl Layer {
         };
         let mut styles = driver::run(&conv, &mut dx);
         self.weight.squares.backward(isa, at.style, &factors, &sums.scale, &mut styles);
-        (dx, styles, sums)
+        (dx, [styles, weights], sums)
+    }
+
+    /// Adds what the weights change by the factors, `−Σ_n (g·d)_o d²_o s²_i w_oik`, from the styles,
+    /// the factors and the gradient of the factors times the factors.
+    fn through_factors(
+        &self,
+        w: &[f32],
+        (style, factors, g): (&[f32], &[f32], &[f32]),
+        to: &mut [f32],
+    ) {
+        let [inputs, outputs] = [self.inputs, self.outputs].map(|c| blocks_of(c) * LANES);
+        let samples = || style.chunks_exact(inputs).zip(factors.chunks_exact(outputs));
+        for (o, (line, w)) in
+            to.chunks_exact_mut(9 * self.inputs).zip(w.chunks_exact(9 * self.inputs)).enumerate()
+        {
+            for (i, (line, w)) in line.chunks_exact_mut(9).zip(w.chunks_exact(9)).enumerate() {
+                let each = samples().zip(g.chunks_exact(outputs));
+                let slope: f32 = each.map(|((s, d), g)| g[o] * d[o] * d[o] * s[i] * s[i]).sum();
+                line.iter_mut().zip(w).for_each(|(to, w)| *to -= slope * w);
+            }
+        }
     }
 }
 
@@ -271,6 +302,7 @@ pub(super) struct At<'a> {
 pub(super) struct Rgb {
     /// `[K, I]` in whole blocks, times the gain.
     weight: Vec<f32>,
+    gain: f32,
     bias: Vec<f32>,
     clamp: f32,
     pub(super) inputs: usize,
@@ -279,9 +311,9 @@ pub(super) struct Rgb {
 
 impl Rgb {
     /// `None` when the engine cannot run it.
-    pub(super) fn new(conv: &RgbConv<'_>) -> Result<Option<Self>> {
+    pub(super) fn new(conv: &RgbConv) -> Result<Option<Self>> {
         let (colours, inputs, k, _) = conv.weight.dims4()?;
-        let (Some(w), Some(bias)) = (frozen(conv.weight)?, frozen(conv.bias)?) else {
+        let (Some(w), Some(bias)) = (frozen(&conv.weight)?, frozen(&conv.bias)?) else {
             return Ok(None);
         };
         if k != 1 || colours > COLOURS || inputs == 0 {
@@ -290,6 +322,7 @@ impl Rgb {
         let weight = pad_lines(w.iter().map(|v| v * conv.gain as f32), inputs);
         Ok(Some(Self {
             weight,
+            gain: conv.gain as f32,
             bias,
             clamp: conv.clamp.map_or(f32::INFINITY, |c| c as f32),
             inputs,
@@ -319,6 +352,25 @@ impl Rgb {
     /// The gradient of the picture where it passes the clamp.
     pub(super) fn through_clamp(&self, picture: &[f32], g: &[f32]) -> Vec<f32> {
         g.iter().zip(picture).map(|(g, y)| if y.abs() < self.clamp { *g } else { 0.0 }).collect()
+    }
+
+    /// The gradients of the weights `[K, I]` and of the bias, one after the other, from that of the
+    /// weights of every sample, the styles, and the gradient of the picture.
+    pub(super) fn weights_back(&self, g: &[f32], style: &[f32], picture: &[f32]) -> Vec<f32> {
+        let lanes = blocks_of(self.inputs) * LANES;
+        let (n, gain) = (style.len() / lanes.max(1), self.gain);
+        let mut out = vec![0f32; self.colours * self.inputs];
+        for (g, style) in g.chunks_exact(self.colours * lanes).zip(style.chunks_exact(lanes)) {
+            for (out, g) in out.chunks_exact_mut(self.inputs).zip(g.chunks_exact(lanes)) {
+                out.iter_mut().zip(g).zip(style).for_each(|((o, g), s)| *o += g * s * gain);
+            }
+        }
+        let area = picture.len() / (n * self.colours).max(1);
+        for k in 0..self.colours {
+            let planes = (0..n).map(|s| &picture[(s * self.colours + k) * area..][..area]);
+            out.push(planes.flatten().map(|v| f64::from(*v)).sum::<f64>() as f32);
+        }
+        out
     }
 
     /// The gradient of the styles, from that of the weights of every sample.
