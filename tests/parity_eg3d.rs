@@ -8,8 +8,10 @@
 mod support;
 
 use candle_core::{Device, Tensor, Var};
-use gannet::generator::{self, Generator, Input, Noise, Start, Tap, codes, spaces};
-use gannet::latent::Parts;
+use gannet::control::Control;
+use gannet::generator::{self, Camera, Generator, Input, Noise, Start, Tap, codes, spaces};
+use gannet::invert::{Config, Init, Job, invert, methods};
+use gannet::latent::{Part, Parts};
 use gannet::limits::LIMITS;
 use gannet::space::Space;
 use gannet::weights;
@@ -162,4 +164,32 @@ fn the_language_moves_the_camera() {
         let (code, text) = run(wrong);
         assert!(code != Some(0) && text.contains(said), "{wrong}: {text}");
     }
+}
+
+/// The camera of a picture is found beside its code, and stays with it.
+#[test]
+fn an_inversion_finds_the_camera() {
+    let case = read("auto_32");
+    let g = &*case.g;
+    let ws = case.at("ws").narrow(0, 0, 1).unwrap().contiguous().unwrap();
+    let (yaw, pitch) = (9.0f64, -4.0f64);
+    let camera = Camera { yaw, pitch, ..Camera::FRONTAL };
+    let camera = camera.numbers(&g.orbit().unwrap(), &Device::Cpu).unwrap();
+    let input = Input { camera: Some(camera), ..Input::default() };
+    let target = spaces::picture(g, &ws, Space::WPlus, &input).unwrap();
+    let start = spaces::mean(g, Space::WPlus, None).unwrap().derived(ws, "true".into());
+    let control = Control::default();
+    let job = Job::new(g, &control);
+    let of = |pose: bool| {
+        let method = methods::find("optimize").unwrap();
+        let init = Init::Latent(start.clone());
+        let c = Config { steps: 60, lr: 0.02, init, pose, ..Config::new(Space::WPlus, method) };
+        invert(&job, &target, &c).unwrap()
+    };
+    let (without, with) = (of(false), of(true));
+    let found = flat(with.code.parts.get(Part::Pose).unwrap());
+    let found = [found[0].to_degrees(), found[1].to_degrees()];
+    println!("found {found:?} of [{yaw}, {pitch}], loss {:?} and {:?}", without.loss, with.loss);
+    assert!(with.loss[0] < 0.3 * without.loss[0]);
+    assert!((f64::from(found[0]) - yaw).abs() < 2.0 && (f64::from(found[1]) - pitch).abs() < 2.0);
 }

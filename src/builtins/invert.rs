@@ -141,6 +141,11 @@ fn infer(call: &CheckedCall<'_>) -> Result<Type> {
             shared::layer(&m, name, |l| l.maps).map_err(refuse)?;
         }
     }
+    if let (Some(Const::Bool(true)), false) = (call.value("pose"), m.can.camera || m.can.transform)
+    {
+        let message = format!("{} has neither a camera nor a transform to search", m.name);
+        return Err(Error::check(message).at(at("pose")).hint("leave `pose` out"));
+    }
     let picture = match call.arg("picture").map(|a| a.ty.clone()) {
         Some(Type::List(each)) => Some(*each),
         other => other,
@@ -261,6 +266,7 @@ fn config(args: &Args, model: &Loaded, ctx: &Context<'_>) -> Result<Config> {
     if args.get("noise").is_some() {
         c.noise = args.flag("noise")?;
     }
+    c.pose = args.flag("pose")?;
     if args.get("layer").is_some() {
         let at = |e: Error| e.at(args.span("layer"));
         if space != Space::F {
@@ -394,7 +400,7 @@ pub(super) fn with_job<T>(
         perceptual: perceptual.as_ref(),
         lpips: lpips.as_ref(),
         labels,
-        encoder: if config.method.encoder { model.encoder()? } else { None },
+        encoder: if config.reads_encoder() { model.encoder()? } else { None },
         stats: Some(&|| model.stats()),
         ..Job::new(&**model.generator()?, control)
     })
@@ -409,8 +415,9 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
         // The name is what is computed: a rerun of the same script finds its own checkpoint,
         // another one never does.
         let classes = labels.as_ref().map(invert::content_hash).transpose()?.unwrap_or_default();
+        let networks = config.lpips.as_ref().map(|l| format!(" {l:?}")).unwrap_or_default();
         let what = format!(
-            "{} {} {}{classes}",
+            "{} {} {}{classes}{networks}",
             model.facts.fingerprint,
             invert::content_hash(&pictures)?,
             config.describe()?

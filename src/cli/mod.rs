@@ -8,6 +8,7 @@ mod editors;
 mod explore;
 mod export;
 mod front;
+mod how;
 mod info;
 mod man;
 mod models;
@@ -18,7 +19,6 @@ mod watch;
 
 use crate::editors::grammar::Editor;
 use crate::error::{Error, Kind, Result};
-use crate::invert::methods;
 use crate::lang::span::Source;
 use crate::safe::Safe;
 use crate::ui::{Colour, runner};
@@ -248,18 +248,13 @@ enum Command {
         what: Option<PathBuf>,
     },
     /// Invert pictures, several together; with --out, save codes and reconstructions.
+    #[command(after_help = INVERT_HELP)]
     Invert {
         /// The pictures.
         #[arg(required = true)]
         images: Vec<PathBuf>,
-        /// Z, W, W+ or S.
-        #[arg(long)]
-        space: Option<String>,
-        #[arg(long, default_value = "auto", help = format!("auto, {}", methods::listed()))]
-        method: String,
-        /// Gradient steps; of the encoder its passes.
-        #[arg(long)]
-        steps: Option<usize>,
+        #[command(flatten)]
+        how: how::How,
         #[command(flatten)]
         reporting: Reporting,
     },
@@ -334,6 +329,11 @@ try and fix, as with gannet check --json. kind is that of the statement
 work. A statement reports at most ten times a second, and its last step
 always. Errors in the command line itself are plain text.";
 
+const INVERT_HELP: &str = "\
+The options are the parameters of invert in the language, and so are their
+values: --mask 'mask(box: [0, 0, 1, 0.5])', --init best_of:8. A file of a mask
+or a code is opened: --mask eyes.png, --start me.safetensors.";
+
 const OPEN_HELP: &str = "A notebook is a plain text file: #%% begins a code cell, #%% md a text \
     cell. Results are kept in FILE.gnt.outputs and shown at once; nothing runs by itself. \
     ? shows the keys, --vi gives those of vi. Without a screen: gannet run FILE.gnt";
@@ -395,8 +395,7 @@ fn dispatch(cli: Cli) -> Result<u8> {
         Some(Command::Convert { from, to, form }) => {
             convert::convert(&common, &from, &to, form.as_deref())
         }
-        Some(Command::Invert { images, space, method, steps, reporting }) => {
-            let how = shortcuts::How { space, method, steps };
+        Some(Command::Invert { images, how, reporting }) => {
             shortcuts::invert(&common, &images, &how, reporting)
         }
         Some(Command::Compare { target, others }) => shortcuts::compare(&common, &target, &others),

@@ -1,57 +1,32 @@
 //! `invert` and `compare`: the shortest way to what a program can say, written as that program.
 
+use super::how::How;
 use super::{Common, Reporting, programs};
 use crate::error::{Error, Kind, Result};
 use crate::generator::batch_size;
 use crate::lang::span::Source;
 use crate::safe::Safe;
-use crate::space::Space;
 use crate::ui::compare::{self, Candidate, Comparison};
 use crate::ui::runner::Runner;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-/// Options of the inversion.
-pub struct How {
-    /// The space, the method's usual one unless given.
-    pub space: Option<String>,
-    /// The method.
-    pub method: String,
-    /// Gradient steps.
-    pub steps: Option<usize>,
-}
-
 /// A text of the language.
-fn quoted(path: &Path) -> Result<String> {
+pub(super) fn quoted(path: &Path) -> Result<String> {
     let text = path
         .to_str()
         .ok_or_else(|| Error::new(Kind::Usage, "the path is not UTF-8").hint("rename the file"))?;
     Ok(format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")))
 }
 
-impl How {
-    /// Source text of the arguments of `invert`.
-    fn arguments(&self) -> Result<String> {
-        let mut text = format!("method: {}", self.method);
-        if let Some(s) = self.space.as_deref() {
-            let space = Space::parse(s).ok_or_else(|| {
-                Error::new(Kind::Usage, format!("there is no space {}", Safe(s)))
-                    .hint("Z, W, W+ or S")
-            })?;
-            let _ = write!(text, ", space: {space}");
-        }
-        if let Some(s) = self.steps {
-            let _ = write!(text, ", steps: {s}");
-        }
-        Ok(text)
-    }
-}
-
 /// `gannet invert`: as many pictures together as the generator makes in one batch, each saved
 /// before the next ones begin.
 pub fn invert(common: &Common, images: &[PathBuf], how: &How, reporting: Reporting) -> Result<u8> {
-    let how = how.arguments()?;
+    let mut how = how.arguments()?;
+    if !how.is_empty() {
+        how.insert_str(0, ", ");
+    }
     let names = match &common.out {
         Some(out) => names(images, out)?.into_iter().map(Some).collect(),
         None => vec![None; images.len()],
@@ -117,7 +92,7 @@ fn inversion(images: &[PathBuf], names: &[Option<String>], how: &str) -> Result<
         let _ = writeln!(program, "x{i} = image({path})\nprint(x{i})");
     }
     let pictures = (0..paths.len()).map(|i| format!("x{i}")).collect::<Vec<_>>().join(", ");
-    let _ = writeln!(program, "r = invert([{pictures}], {how})\neach = [one for one in r]");
+    let _ = writeln!(program, "r = invert([{pictures}]{how})\neach = [one for one in r]");
     for (i, (path, name)) in paths.iter().zip(names).enumerate() {
         if paths.len() > 1 {
             let _ = writeln!(program, "print({path})");

@@ -3,7 +3,7 @@
 //! A residual is added to the map that the codes give at its layer, so the map follows when the
 //! codes are edited. Codes that change weights are run one by one, each in a generator of its own.
 
-use super::{Feature, Generator, Input, Named, Start, Tap, spaces};
+use super::{Feature, Generator, Input, Named, Start, Tap, pose, spaces};
 use crate::error::{Error, Result};
 use crate::latent::{Code, Part, Parts};
 use crate::space::Space;
@@ -89,6 +89,7 @@ pub fn untuned(
     input: &Input,
     tap: Tap,
 ) -> Result<Tensor> {
+    let input = &pose::seen(g, parts, input)?;
     let (space, data) = spaces::synthesised(g, parts.point(), space, input)?;
     let mut at: Option<Feature> = None;
     for (layer, residual) in parts.residuals() {

@@ -23,6 +23,7 @@ mod load;
 pub mod lucidrains_stylegan2;
 pub mod mobilestylegan;
 pub mod pggan;
+pub mod pose;
 mod prior_space;
 pub mod r3gan;
 pub mod registry;

@@ -189,7 +189,12 @@ pub fn input_of(code: &Code) -> Input {
             Part::Noise(_) => maps.push(tensor.clone()),
             Part::Labels => input.labels = Some(tensor.clone()),
             // They are part of the run itself: `codes` reads them.
-            Part::Point | Part::Residual(_) | Part::Delta(_) | Part::Left(_) | Part::Right(_) => {}
+            Part::Point
+            | Part::Pose
+            | Part::Residual(_)
+            | Part::Delta(_)
+            | Part::Left(_)
+            | Part::Right(_) => {}
         }
     }
     if !maps.is_empty() {

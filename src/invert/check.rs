@@ -6,16 +6,17 @@ use super::job::Job;
 use super::methods::{METHODS, OPTIMIZE, SEARCHED};
 use super::objective::TERMS;
 use crate::error::{Error, Result};
-use crate::generator::Spec;
+use crate::generator::{Spec, pose};
 use crate::safe::Safe;
 use crate::space::Space;
 use candle_core::Tensor;
 
 impl Method {
     /// The space that is searched unless one is given: W+, W or Z, whichever the generator has
-    /// first and the method searches.
+    /// first and the method searches; the method's first one where it searches none of these.
     pub fn usual_space(&self, spaces: &[Space]) -> Space {
         let order = [Space::WPlus, Space::W, Space::Z].into_iter().filter(|s| self.works_in(*s));
+        let order = order.chain(self.spaces.iter().copied());
         let found = order.clone().find(|s| spaces.contains(s));
         found.or_else(|| order.clone().next()).unwrap_or(Space::Z)
     }
@@ -94,6 +95,11 @@ impl Config {
         }
         let size = [spec.channels, spec.height, spec.width];
         let degraded = Degrader::new(&self.degrade, size, job.generator.device())?;
+        if self.pose && pose::size(spec).is_none() {
+            let name = Safe(&spec.name);
+            let message = format!("{name} has neither a camera nor a transform to search");
+            return Err(Error::runtime(message).hint("leave `pose` out"));
+        }
         let mut notes = Vec::new();
         if degraded.is_some() {
             notes.push(format!(

@@ -203,6 +203,8 @@ pub struct Config {
     pub mask: Option<Mask>,
     /// Whether the noise maps are searched as well.
     pub noise: bool,
+    /// Whether the camera, or the picture's turn and shift, is searched as well.
+    pub pose: bool,
     /// Weight of the noise maps' regulariser ([`super::regulariser`]).
     pub noise_regularise: f64,
     /// The layer whose feature map is searched in F; by default the first of the map size that
@@ -235,6 +237,7 @@ impl Config {
             degrade: Numbers::default(),
             mask: None,
             noise: method.noise || space == Space::N,
+            pose: false,
             noise_regularise: 1e5,
             layer: None,
             until: None,
@@ -251,6 +254,11 @@ impl Config {
     /// Passes of the encoder that will be taken, once they are decided.
     pub fn passes_taken(&self) -> usize {
         self.passes.filter(|_| self.method.encoder).unwrap_or(0)
+    }
+
+    /// Whether it looks at pictures through the generator's encoder.
+    pub fn reads_encoder(&self) -> bool {
+        self.method.encoder || self.weights.get("in_domain").is_some_and(|w| w > 0.0)
     }
 
     /// Passes, steps and searches in words: `3 passes + 200 steps`.
@@ -392,7 +400,7 @@ impl Config {
             .collect();
         Ok(format!(
             "invert space {} method {}{passes} steps {}{restarts}{lr}{own} init {}{weights} noise {} \
-             noise_regularise {} seed {}{}{}{}{}",
+             noise_regularise {} seed {}{}{}{}{}{}",
             self.space,
             self.method.name,
             self.steps_taken(),
@@ -404,6 +412,7 @@ impl Config {
                 none if none.is_empty() => none,
                 some => format!(" degrade {some}"),
             },
+            if self.pose { " pose" } else { "" },
             self.mask.as_ref().map_or(Ok(String::new()), describe_mask)?,
             self.layer.map(|layer| format!(" layer {layer}")).unwrap_or_default(),
             self.until.map(|loss| format!(" until {loss}")).unwrap_or_default(),

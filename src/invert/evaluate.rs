@@ -192,7 +192,8 @@ pub(super) fn evaluate(
         false => Vec::new(),
     };
     let done: Vec<f64> = points.iter().map(|p| p.step as f64 / phase.steps.max(1) as f64).collect();
-    let terms = objective.loss(&picture, inputs.parts.point(), &noise, &done)?;
+    let residual = phase.unknowns.residual.and_then(|l| inputs.parts.get(Part::Residual(l)));
+    let terms = objective.loss(&picture, inputs.parts.point(), (&noise, residual), &done)?;
     let scale = loss_scale(&picture);
     let slopes = if gradients { Some(slopes(&terms, &inputs.vars, scale)?) } else { None };
     let numbers = fetched(&terms)?;

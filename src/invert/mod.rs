@@ -122,6 +122,8 @@ mod encode_tests;
 #[cfg(test)]
 mod ladder_tests;
 #[cfg(test)]
+mod method_tests;
+#[cfg(test)]
 mod optimizer_tests;
 #[cfg(test)]
 mod phase_tests;

@@ -12,6 +12,8 @@ pub struct Unknowns {
     pub code: bool,
     /// The noise maps.
     pub noise: bool,
+    /// The pose; it begins frontal and upright.
+    pub pose: bool,
     /// The residual of this layer's feature map; it begins at 0.
     pub residual: Option<usize>,
     /// The generator's weights, which the picture depends on.
@@ -32,6 +34,7 @@ impl Unknowns {
         match part {
             Part::Point => self.code,
             Part::Noise(_) => self.noise,
+            Part::Pose => self.pose,
             Part::Residual(layer) => self.residual == Some(layer),
             Part::Delta(_) | Part::Left(_) | Part::Right(_) => self.weights.is_some(),
             Part::Labels => false,

@@ -157,7 +157,7 @@ fn a_mask_works_with_every_method() {
         ..Job::new(g.as_ref(), &control)
     };
     for method in METHODS {
-        let space = if method.works_in(Space::W) { Space::W } else { Space::Z };
+        let space = method.usual_space(&[Space::W, Space::Z]);
         let mut c = Config {
             mask: Some(quarter()),
             steps: 4,

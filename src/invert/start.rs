@@ -6,7 +6,7 @@ use super::phase::{Phase, Tuning};
 use super::problem::Problem;
 use crate::control::Stop;
 use crate::error::{Error, Result};
-use crate::generator::{Input, batch_size, spaces};
+use crate::generator::{Input, batch_size, pose, spaces};
 use crate::latent::{Part, Parts};
 use crate::safe::Safe;
 use crate::space::{Space, lattice};
@@ -26,9 +26,15 @@ impl Problem<'_, '_> {
         Ok(parts)
     }
 
-    /// The point at which a phase begins: the one given, with the unknowns that it lacks. A residual
-    /// and a change of the weights begin at 0.
+    /// The point at which a phase begins: the one given, with the unknowns that it lacks. A pose, a
+    /// residual and a change of the weights begin at 0.
     pub fn entering(&self, phase: &Phase<'_>, mut parts: Parts) -> Result<Parts> {
+        if phase.unknowns.pose
+            && parts.get(Part::Pose).is_none()
+            && let Some(size) = pose::size(self.run.job.generator.spec())
+        {
+            parts.insert(Part::Pose, Tensor::zeros((1, size), DType::F32, self.device())?);
+        }
         if let Some(layer) = phase.unknowns.residual
             && parts.get(Part::Residual(layer)).is_none()
         {
@@ -196,7 +202,7 @@ impl Problem<'_, '_> {
         let targets = stacked(codes.iter().map(|_| &self.picture))?;
         let objective = self.run.objective(phase, (&targets, None), false)?;
         let mut sums = vec![0.0; codes.len()];
-        for (_, each) in objective.loss(&pictures, &code, &[], &vec![0.0; codes.len()])? {
+        for (_, each) in objective.loss(&pictures, &code, (&[], None), &vec![0.0; codes.len()])? {
             let each = each.to_vec1::<f32>()?;
             sums.iter_mut().zip(each).for_each(|(sum, v)| *sum += f64::from(v));
         }

@@ -52,11 +52,11 @@ pub(super) fn fresh(phase: &Phase<'_>) -> Option<Box<dyn Optimizer>> {
     }
 }
 
-/// Whether losses of two phases compare.
+/// Whether losses of two phases compare, at points that both know.
 fn alike(run: &Run<'_>, a: usize, b: usize) -> bool {
     let of = |k: usize| {
         let noise = |p: &Phase<'_>| p.unknowns.noise && p.objective.noise > 0.0;
-        run.phases.get(k).map(|p| (&p.objective, noise(p), p.counted))
+        run.phases.get(k).map(|p| (&p.objective, noise(p), p.counted, p.unknowns.residual))
     };
     a == b || of(a) == of(b)
 }

@@ -17,6 +17,8 @@ pub enum Part {
     Noise(usize),
     /// Labels of a conditional generator, `[N or 1, c_dim]`.
     Labels,
+    /// Camera or transform, `[N or 1, 2 or 3]`, as [`crate::generator::pose`] reads them.
+    Pose,
     /// What is added to the feature map of one layer, `[N or 1, C, H, W]`: the code's place in
     /// F/W+, relative to the map that the codes alone give. So an edit of the codes moves the map
     /// as well (StyleFeatureEditor, Bobkov et al. 2024). Layers count as in a generator's
@@ -39,6 +41,7 @@ impl Part {
             Self::Point => "code".to_owned(),
             Self::Noise(layer) => format!("noise.{layer}"),
             Self::Labels => "labels".to_owned(),
+            Self::Pose => "pose".to_owned(),
             Self::Residual(layer) => format!("residual.{layer}"),
             Self::Delta(weight) => format!("delta.{weight}"),
             Self::Left(weight) => format!("left.{weight}"),
@@ -53,6 +56,7 @@ impl Part {
             Self::Point,
             Self::Noise(index),
             Self::Labels,
+            Self::Pose,
             Self::Residual(index),
             Self::Delta(index),
             Self::Left(index),
@@ -71,7 +75,8 @@ impl Part {
         self.tunes() || matches!(self, Self::Residual(_))
     }
 
-    /// Whether it is what an inversion found besides the codes: noise maps, a residual, weights.
+    /// Whether it is what an inversion found besides the codes: noise maps, a pose, a residual,
+    /// weights.
     pub const fn found(self) -> bool {
         !matches!(self, Self::Point | Self::Labels)
     }
@@ -81,7 +86,7 @@ impl Part {
         match self {
             Self::Point => 2..=3,
             Self::Noise(_) | Self::Residual(_) => 4..=4,
-            Self::Labels => 2..=2,
+            Self::Labels | Self::Pose => 2..=2,
             // A weight has up to four dimensions.
             Self::Delta(_) => 1..=5,
             Self::Left(_) | Self::Right(_) => 3..=3,
@@ -149,8 +154,8 @@ impl Parts {
     /// Bytes of what was found beside the codes, as files keep it.
     pub fn found_bytes(&self) -> usize {
         let size = |(part, t): (Part, &Tensor)| match part {
-            Part::Noise(_) => 4 * t.elem_count(),
-            _ => 2 * t.elem_count(),
+            part if part.halved() => 2 * t.elem_count(),
+            _ => 4 * t.elem_count(),
         };
         self.iter().filter(|(part, _)| part.found()).map(size).sum()
     }
@@ -355,7 +360,9 @@ mod tests {
         for i in [0, 17] {
             let numbered = [Part::Noise(i), Part::Residual(i), Part::Delta(i)];
             let factors = [Part::Left(i), Part::Right(i)];
-            for part in [Part::Point, Part::Labels].into_iter().chain(numbered).chain(factors) {
+            for part in
+                [Part::Point, Part::Labels, Part::Pose].into_iter().chain(numbered).chain(factors)
+            {
                 assert_eq!(Part::parse(&part.name()), Some(part));
             }
         }

@@ -3,7 +3,7 @@
 use super::docs::parameter;
 use crate::builtin::Param;
 use crate::builtins;
-use crate::invert::METHODS;
+use crate::invert::{METHODS, Method};
 use crate::render::text::{one_line, wrap};
 use crate::safe::Safe;
 
@@ -229,6 +229,8 @@ pub(super) fn about(name: &str, directions: &[String]) -> Option<Vec<String>> {
     if let Some(method) = METHODS.iter().find(|m| m.name == name) {
         let text = format!("{name} · a method of invert: {}", one_line(method.summary));
         lines.extend(wrap(&text, COLUMNS));
+        lines.extend(wrap(&format!("paper: {}", method.paper), COLUMNS));
+        lines.extend(wrap(&format!("defaults: {}", defaults(method)), COLUMNS));
     }
     lines.extend(parameters(name));
     if lines.is_empty() {
@@ -240,6 +242,25 @@ pub(super) fn about(name: &str, directions: &[String]) -> Option<Vec<String>> {
         lines.push(format!("?{} 1 puts it on the prompt: Enter runs it", Safe(name)));
     }
     Some(lines)
+}
+
+/// The spaces of a method, the first its usual one, its numbers, and the weights that are its own.
+fn defaults(method: &Method) -> String {
+    let usual = method.usual_space(method.spaces);
+    let others = method.spaces.iter().filter(|s| **s != usual).map(|s| s.name());
+    let others: Vec<&str> = others.collect();
+    let mut all = vec![match &others[..] {
+        [] => format!("space: {usual}"),
+        _ => format!("space: {usual} (or {})", others.join(", ")),
+    }];
+    all.extend(method.steps.map(|n| format!("steps: {n}")));
+    all.extend(method.lr.map(|lr| format!("lr: {}", lr(usual))));
+    let own = method.params.iter().filter_map(|p| Some((p.name, p.default?)));
+    all.extend(
+        own.filter(|(_, usual)| *usual != "-").map(|(name, usual)| format!("{name}: {usual}")),
+    );
+    all.extend(method.weights.iter().map(|(name, weight)| format!("{name}: {weight}")));
+    all.join(", ")
 }
 
 /// The parameters of that name, one line for each text, with the functions that have it.
@@ -295,6 +316,9 @@ mod tests {
         }
         assert!(about("steps", &[]).unwrap().concat().contains("invert"));
         assert!(about("hybrid", &[]).unwrap()[0].contains("method of invert"));
+        let ii2s = about("ii2s", &[]).unwrap().join(" ");
+        assert!(ii2s.contains("Zhu et al. 2020") && ii2s.contains("steps: 1300, lr: 0.01"));
+        assert!(ii2s.contains("space: PN+ (or PN)") && ii2s.contains("prior_pn: 0.001"));
         assert!(about("nothing", &["other".into()]).is_none());
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{Image, Loaded, Value, directions};
 use crate::direction::Forms;
+use crate::generator::pose;
 use crate::invert::{Inversion, Mask};
 use crate::lang::types::Type;
 use crate::latent::{Code, Direction, Part};
@@ -124,6 +125,13 @@ fn found_beside(l: &Code) -> String {
     let mut words: Vec<String> = Vec::new();
     if !l.noise().is_empty() {
         words.push("noise maps".into());
+    }
+    if let Some(pose) = parts.get(Part::Pose) {
+        let own = pose.flatten_all().and_then(|all| all.to_vec1::<f32>()).unwrap_or_default();
+        words.push(match pose.dims() {
+            [1, _] => pose::told(&own),
+            _ => "poses".into(),
+        });
     }
     for (layer, map) in parts.residuals() {
         let side = map.dims().last().copied().unwrap_or(0);

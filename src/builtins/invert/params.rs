@@ -71,7 +71,7 @@ const FIRST: [Param; 9] = [
 ];
 
 /// Those after them.
-const LAST: [Param; 10] = [
+const LAST: [Param; 11] = [
     Param::optional(
         "mask",
         &[Kind::Mask],
@@ -96,6 +96,13 @@ const LAST: [Param; 10] = [
     .reads_it()
     .named(),
     Param::optional("noise", &[Kind::Bool], "-", "search the noise maps as well").named(),
+    Param::optional(
+        "pose",
+        &[Kind::Bool],
+        "false",
+        "search the camera (EG3D) or the turn and shift of the picture (StyleGAN3) as well",
+    )
+    .named(),
     Param::optional(
         "layer",
         &[Kind::Text],

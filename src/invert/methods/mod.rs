@@ -3,6 +3,7 @@
 //! Help, checker, completion, bench and command line read only this list.
 
 mod basincma;
+mod bdinvert;
 mod cma;
 mod dhr;
 #[cfg(test)]
@@ -10,23 +11,38 @@ mod dummy_method;
 mod encoder;
 mod hmc;
 mod hybrid;
+mod i2s;
+mod i2spp;
+mod idinvert;
+mod igan;
+mod ii2s;
+mod ilo;
 mod lbfgs;
 mod optimize;
 mod projector;
 mod pti;
 mod pulse;
+mod stylespace;
 
 pub use basincma::METHOD as BASINCMA;
+pub use bdinvert::METHOD as BDINVERT;
 pub use cma::METHOD as CMA;
 pub use dhr::METHOD as DHR;
 pub use encoder::METHOD as ENCODER;
 pub use hmc::METHOD as HMC;
 pub use hybrid::METHOD as HYBRID;
+pub use i2s::METHOD as I2S;
+pub use i2spp::METHOD as I2SPP;
+pub use idinvert::METHOD as IDINVERT;
+pub use igan::METHOD as IGAN;
+pub use ii2s::METHOD as II2S;
+pub use ilo::METHOD as ILO;
 pub use lbfgs::METHOD as LBFGS;
 pub use optimize::METHOD as OPTIMIZE;
 pub use projector::METHOD as PROJECTOR;
 pub use pti::METHOD as PTI;
 pub use pulse::METHOD as PULSE;
+pub use stylespace::METHOD as STYLESPACE;
 
 use super::config::{Config, Method};
 use super::job::Job;
@@ -44,10 +60,18 @@ pub const METHODS: &[&Method] = &[
     &OPTIMIZE,
     &PROJECTOR,
     &ENCODER,
+    &IDINVERT,
+    &IGAN,
     &HYBRID,
     &LBFGS,
     &PTI,
     &DHR,
+    &I2S,
+    &I2SPP,
+    &II2S,
+    &STYLESPACE,
+    &BDINVERT,
+    &ILO,
     &CMA,
     &BASINCMA,
     &HMC,
@@ -157,6 +181,7 @@ fn unknowns(job: &Job<'_>, config: &Config) -> Unknowns {
     Unknowns {
         code: config.space != Space::N,
         noise: config.searches_noise(job),
+        pose: config.pose,
         residual: config.searched_layer(job),
         weights: None,
     }
@@ -185,6 +210,11 @@ fn descent<'a>(job: &Job<'a>, config: &Config, make: fn() -> Box<dyn Optimizer>)
     }
 }
 
+/// The same phase at one learning rate, from its first step to its last.
+fn steady(phase: Phase<'_>) -> Phase<'_> {
+    Phase { schedule: Schedule { curve: Curve::Constant, ..phase.schedule }, ..phase }
+}
+
 /// The curve of the learning rate that was chosen.
 fn curve(config: &Config) -> Option<Curve> {
     config.word("schedule").and_then(Curve::named)
@@ -201,13 +231,15 @@ fn count(config: &Config, name: &str, range: RangeInclusive<usize>) -> Result<us
         .hint(format!("leave `{name}` out")))
 }
 
-/// Refuses noise maps as unknowns of a method that searches the code alone.
+/// Refuses noise maps and a pose as unknowns of a method that searches the code alone.
 fn code_alone(job: &Job<'_>, config: &Config) -> Result<()> {
-    if !config.searches_noise(job) {
-        return Ok(());
-    }
-    Err(Error::runtime(format!("method {} does not search noise maps", config.method.name))
-        .hint("noise: false, or method: optimize"))
+    let (what, repair) = match (config.searches_noise(job), config.pose) {
+        (false, false) => return Ok(()),
+        (true, _) => ("noise maps", "noise: false"),
+        (false, true) => ("a pose", "pose: false"),
+    };
+    Err(Error::runtime(format!("method {} does not search {what}", config.method.name))
+        .hint(format!("{repair}, or method: optimize")))
 }
 
 /// Values of a code in the configured space.

@@ -14,6 +14,7 @@ mod dummy_term;
 mod geocross;
 mod huber;
 mod identity;
+mod in_domain;
 mod l1;
 mod l2;
 mod lpips;
@@ -23,6 +24,7 @@ mod offset;
 mod perceptual;
 mod prior;
 mod prior_pn;
+mod residual;
 
 pub use noise::{normalise, regulariser};
 
@@ -53,6 +55,8 @@ pub const TERMS: &[&TermKind] = &[
     &geocross::TERM,
     &prior::TERM,
     &prior_pn::TERM,
+    &residual::TERM,
+    &in_domain::TERM,
     #[cfg(test)]
     &dummy_term::TERM,
 ];
@@ -67,6 +71,8 @@ pub struct Forward<'t> {
     pub code: &'t Tensor,
     /// The noise maps that are searched, each `[N, 1, H, W]`.
     pub noise: &'t [Tensor],
+    /// The residual of a feature map that is searched, `[N, C, h, w]`.
+    pub residual: Option<&'t Tensor>,
     difference: OnceCell<Tensor>,
 }
 
@@ -77,7 +83,7 @@ impl<'t> Forward<'t> {
         code: &'t Tensor,
         noise: &'t [Tensor],
     ) -> Self {
-        Self { pictures, targets, code, noise, difference: OnceCell::new() }
+        Self { pictures, targets, code, noise, residual: None, difference: OnceCell::new() }
     }
 
     /// Pictures minus targets, `[N, C · H · W]`; computed once for all terms.
@@ -235,11 +241,12 @@ impl<'a> Objective<'a> {
         &self,
         pictures: &Tensor,
         code: &Tensor,
-        noise: &[Tensor],
+        (noise, residual): (&[Tensor], Option<&Tensor>),
         done: &[f64],
     ) -> Result<Vec<Loss>> {
         let seen = self.seen(pictures)?;
-        let at = Forward::new((&seen, &self.compared), code, noise);
+        let pair = (&seen, &self.compared);
+        let at = Forward { residual, ..Forward::new(pair, code, noise) };
         let one = |w: &Weighted<'a>| -> Result<Loss> {
             let value = (w.term.value(&at)? * (w.weight / w.term.unit()))?;
             let value = match self.share.as_ref().filter(|_| w.pictures) {

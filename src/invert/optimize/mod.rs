@@ -8,6 +8,7 @@
 
 mod adam;
 mod adamax;
+mod ball;
 mod basincma;
 mod cma;
 #[cfg(test)]
@@ -25,6 +26,7 @@ mod wolfe;
 
 pub use adam::Adam;
 pub use adamax::Adamax;
+pub use ball::Ball;
 pub use basincma::BasinCma;
 pub use cma::{Cma, Settings as CmaSettings, population};
 pub use hmc::{Hmc, Settings as HmcSettings};

@@ -77,6 +77,8 @@ struct Asked {
     degrade: Named,
     mask: Option<Mask>,
     noise: bool,
+    #[serde(default)]
+    pose: bool,
     noise_regularise: Bits,
     until: Option<Bits>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -294,6 +296,7 @@ impl Asked {
                 None => None,
             },
             noise: c.noise,
+            pose: c.pose,
             noise_regularise: c.noise_regularise.into(),
             until: c.until.map(Bits::from),
             layer: c.layer,
@@ -333,6 +336,7 @@ impl Asked {
             degrade: numbers(&self.degrade, DEGRADATIONS.iter().map(|d| d.name))?,
             mask: self.mask.as_ref().map(Mask::value).transpose()?,
             noise: self.noise,
+            pose: self.pose,
             noise_regularise: self.noise_regularise.into(),
             until: self.until.map(f64::from),
             layer: self.layer,

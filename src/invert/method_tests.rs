@@ -1,0 +1,242 @@
+//! Tests of what all methods have in common, and of what the published compositions promise, on the
+//! toy generator.
+
+use super::methods::{BDINVERT, I2S, I2SPP, IDINVERT, IGAN, II2S, ILO, OPTIMIZE, STYLESPACE};
+use super::tests::{as_alone, foreign, generator, several, stats, stopping, values};
+use super::*;
+use crate::control::{Control, Stop};
+use crate::error::Kind;
+use crate::generator::stylegan3::toy::Toy;
+use crate::generator::{Generator, Transform, codes, spaces};
+use crate::latent::Part;
+use crate::metric::{Perceptual, random_features};
+use crate::network::Encoder;
+use crate::network::encoder_tests::network;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Calls `f` with a job that has an encoder and a feature network.
+fn with_networks<T>(g: &dyn Generator, control: &Control, f: impl FnOnce(&Job<'_>) -> T) -> T {
+    let (stats, network) = (stats(g), network());
+    let features = Perceptual::new(Arc::new(random_features(3)));
+    f(&Job {
+        encoder: Some(&network),
+        perceptual: Some(&features),
+        stats: Some(&stats),
+        ..Job::new(g, control)
+    })
+}
+
+/// A method in its usual space, every phase as short as it may be.
+fn short(g: &dyn Generator, method: &'static Method) -> Config {
+    let space = method.usual_space(&g.spec().spaces);
+    let mut c =
+        Config { steps: 4, passes: method.encoder.then_some(2), ..Config::new(space, method) };
+    for name in ["tune", "fill", "noise_steps", "generations", "refine"] {
+        if method.params.iter().any(|p| p.name == name) {
+            c.settings.set(name, if name == "generations" { 1.0 } else { 3.0 });
+        }
+    }
+    c
+}
+
+fn found(job: &Job<'_>, config: &Config) -> Inversion {
+    invert(job, &foreign(0), config).unwrap()
+}
+
+fn psnr(found: &Inversion) -> f64 {
+    found.numbers.iter().find(|n| n.name == "psnr").unwrap().value
+}
+
+#[test]
+fn pictures_of_a_batch_are_those_alone_with_every_method() {
+    let g = generator();
+    with_networks(&*g, &Control::default(), |job| {
+        for method in METHODS {
+            as_alone(job, &several(2), &short(&*g, method), &[0, 1]);
+        }
+    });
+}
+
+#[test]
+fn every_method_stops_and_resumes_to_the_same_bits() {
+    let g = generator();
+    let folder = tempfile::tempdir().unwrap();
+    for method in METHODS {
+        let plain = short(&*g, method);
+        let path = folder.path().join(method.name);
+        let checkpoint = Some(Checkpoint { path, every: Duration::from_secs(3600) });
+        let saved = Config { checkpoint, ..plain.clone() };
+        let whole = with_networks(&*g, &Control::default(), |job| found(job, &plain));
+        // The first report comes after the first step.
+        let e = with_networks(&*g, &stopping(1, Stop::Checkpoint), |job| {
+            invert(job, &foreign(0), &saved).unwrap_err()
+        });
+        assert_eq!(e.kind(), Kind::Resumable, "{method:?}: {e}");
+        let resumed = with_networks(&*g, &Control::default(), |job| found(job, &saved));
+        assert_eq!(whole.trace, resumed.trace, "{method:?}");
+        assert!(values(&whole.reconstruction) == values(&resumed.reconstruction), "{method:?}");
+    }
+}
+
+/// The published order: the maps hold what the code does not reach (Abdal et al. 2020).
+#[test]
+fn noise_after_the_code_comes_nearer_by_10_db() {
+    let g = generator();
+    with_networks(&*g, &Control::default(), |job| {
+        let code = Config { steps: 60, lr: 0.05, ..Config::new(Space::WPlus, &I2S) };
+        let settings = [("noise_steps", 300.0), ("noise_lr", 0.5)].into();
+        let maps = Config { settings, ..Config { method: &I2SPP, noise: true, ..code.clone() } };
+        let (before, after) = (found(job, &code), found(job, &maps));
+        assert!(psnr(&after) > psnr(&before) + 10.0, "{} {}", psnr(&before), psnr(&after));
+        assert!(!after.code.noise().is_empty());
+    });
+}
+
+#[test]
+fn ii2s_stays_nearer_to_the_prior_than_a_search_without_it() {
+    let g = generator();
+    with_networks(&*g, &Control::default(), |job| {
+        let size = |weight: f64| {
+            let mut c = Config { steps: 80, lr: 0.1, ..Config::new(Space::PNPlus, &II2S) };
+            c.weights.set("prior_pn", weight);
+            let v = values(found(job, &c).code.point());
+            v.iter().map(|v| f64::from(v * v)).sum::<f64>() / v.len() as f64
+        };
+        let (free, held) = (size(0.0), size(0.02));
+        assert!(held < 0.9 * free, "{free} {held}");
+    });
+}
+
+/// Wider spaces come nearer: S about as near as W+, a feature map nearer, by the published weights
+/// of both comparisons.
+#[test]
+fn styles_and_feature_maps_come_nearer_than_codes() {
+    let g = generator();
+    with_networks(&*g, &Control::default(), |job| {
+        let of = |space: Space, method: &'static Method, (lr, perceptual): (f64, f64)| {
+            let mut c = Config { steps: 80, lr, ..Config::new(space, method) };
+            c.weights.set("perceptual", perceptual);
+            let found = found(job, &c);
+            let number = |name: &str| found.numbers.iter().find(|n| n.name == name).unwrap().value;
+            number("mse") + perceptual * number("perceptual")
+        };
+        let codes = of(Space::WPlus, &I2S, (0.05, 1.0));
+        let styles = of(Space::S, &STYLESPACE, (0.1, 1.0));
+        assert!(styles < 1.1 * codes, "{styles} {codes}");
+        let codes = of(Space::WPlus, &I2S, (0.05, 10.0));
+        let map = of(Space::F, &BDINVERT, (0.05, 10.0));
+        assert!(map < 0.9 * codes, "{map} {codes}");
+    });
+}
+
+/// The published order: in-domain codes are nearer to where the encoder finds them, and their
+/// pictures a little further (Zhu et al. 2020).
+#[test]
+fn in_domain_codes_are_found_again_by_the_encoder() {
+    let g = generator();
+    let encoder = network();
+    let mean = spaces::mean(&*g, Space::WPlus, None).unwrap();
+    let first = codes::synthesize(&*g, &mean, &spaces::input_of(&mean)).unwrap();
+    with_networks(&*g, &Control::default(), |job| {
+        let of = |weight: f64| {
+            let mut c = Config { steps: 60, lr: 0.05, ..Config::new(Space::WPlus, &IDINVERT) };
+            c.weights.set("in_domain", weight);
+            let found = found(job, &c);
+            let delta = encoder.pass(&found.reconstruction, &first).unwrap();
+            let again = values(&(mean.point() + delta).unwrap());
+            let code = values(found.code.point());
+            let far = code.iter().zip(&again).map(|(a, b)| f64::from((a - b).powi(2)));
+            (far.sum::<f64>(), psnr(&found))
+        };
+        let (free, held) = (of(0.0), of(2.0));
+        assert!(held.0 < 0.5 * free.0 && held.1 < free.1, "{free:?} {held:?}");
+    });
+}
+
+#[test]
+fn igan_goes_on_from_the_encoder_and_comes_nearer_than_from_the_mean() {
+    let g = generator();
+    with_networks(&*g, &Control::default(), |job| {
+        let c = Config { steps: 30, passes: Some(2), ..Config::new(Space::WPlus, &IGAN) };
+        let hybrid = found(job, &c);
+        let losses = hybrid.trace[0].losses();
+        let encoded = losses[..3].iter().copied().fold(f64::INFINITY, f64::min);
+        assert!(hybrid.loss[0] < encoded, "{losses:?}");
+    });
+}
+
+/// A turned and shifted sample of StyleGAN3 is reached by its transform, which the code keeps.
+#[test]
+fn a_turned_picture_is_reached_by_its_pose() {
+    let toy = Toy { resolution: 32, ..Toy::default() };
+    let g = toy.build(&Device::Cpu).unwrap();
+    let z = Tensor::from_vec(Rng::new(4).normals(g.spec().z_dim), (1, ()), &Device::Cpu).unwrap();
+    let ws = spaces::rise(&g, &z, (Space::Z, Space::WPlus), &Input::default()).unwrap();
+    let transform = Transform { rotate: 6.0, shift: [0.04, -0.03] };
+    let transform = Some(transform.matrix(&Device::Cpu).unwrap());
+    let input = Input { transform, ..Input::default() };
+    let target = spaces::picture(&g, &ws, Space::WPlus, &input).unwrap();
+    let start = spaces::mean(&g, Space::WPlus, None).unwrap().derived(ws, "true".into());
+    let (control, stats) = (Control::default(), stats(&g));
+    let job = Job { stats: Some(&stats), ..Job::new(&g, &control) };
+    let of = |pose: bool| {
+        let init = Init::Latent(start.clone());
+        let c = Config { steps: 120, lr: 0.02, init, pose, ..Config::new(Space::WPlus, &OPTIMIZE) };
+        invert(&job, &target, &c).unwrap()
+    };
+    let (without, with) = (of(false), of(true));
+    assert!(without.code.parts.get(Part::Pose).is_none() && with.how.contains(" pose"));
+    assert!(psnr(&with) > psnr(&without) + 10.0, "{} {}", psnr(&with), psnr(&without));
+    let found = values(with.code.parts.get(Part::Pose).unwrap());
+    let wanted = [6f32.to_radians(), 0.04, -0.03];
+    assert!(found.iter().zip(wanted).all(|(a, b)| (a - b).abs() < 0.01), "{found:?}");
+    let again = codes::synthesize(&g, &with.code, &spaces::input_of(&with.code)).unwrap();
+    assert_eq!(values(&again), values(&with.reconstruction), "the code keeps its pose");
+    // An explicit transform takes the place of the code's own.
+    let upright = Some(Transform::default().matrix(&Device::Cpu).unwrap());
+    let input = Input { transform: upright, ..Input::default() };
+    let upright = codes::synthesize(&g, &with.code, &input).unwrap();
+    let plain = spaces::picture(&g, with.code.point(), Space::WPlus, &input).unwrap();
+    assert_eq!(values(&upright), values(&plain));
+    as_alone(
+        &job,
+        &Tensor::cat(&[&target, &target.flip(&[3]).unwrap()], 0).unwrap(),
+        &Config { steps: 4, pose: true, ..Config::new(Space::WPlus, &OPTIMIZE) },
+        &[0, 1],
+    );
+    let toy = generator();
+    let c = Config { pose: true, ..Config::new(Space::W, &OPTIMIZE) };
+    let e = with_networks(&*toy, &control, |job| invert(job, &foreign(0), &c).unwrap_err());
+    assert!(e.message().contains("neither a camera nor a transform") && e.repair().is_some());
+}
+
+#[test]
+fn ilo_comes_nearer_with_every_map_and_every_map_stays_in_its_ball() {
+    let g = generator();
+    with_networks(&*g, &Control::default(), |job| {
+        let (mut nearest, ball) = (f64::INFINITY, 0.05);
+        for maps in 0..3 {
+            let settings = [("maps", f64::from(maps)), ("ball", ball)].into();
+            let c = Config { steps: 40, settings, ..Config::new(Space::W, &ILO) };
+            let found = found(job, &c);
+            assert!(found.loss[0] < nearest, "{maps}: {:?} {nearest}", found.loss);
+            nearest = found.loss[0];
+            let all: Vec<f64> = found
+                .code
+                .parts
+                .iter()
+                .filter(|(part, _)| matches!(part, Part::Residual(_)))
+                .map(|(_, t)| {
+                    let v = values(t);
+                    v.iter().map(|v| f64::from(v.abs())).sum::<f64>() / v.len() as f64
+                })
+                .collect();
+            assert_eq!(all.len(), maps as usize);
+            // Half precision rounds.
+            assert!(all.iter().all(|mean| *mean > 0.0 && *mean < ball * 1.001), "{all:?}");
+        }
+        let plain = Config { steps: 40, ..Config::new(Space::W, &OPTIMIZE) };
+        assert!(nearest < found(job, &plain).loss[0]);
+    });
+}

@@ -1,0 +1,28 @@
+//! `bdinvert`: out-of-range pictures by a feature map.
+
+use super::{adam, descent, steady};
+use crate::error::Result;
+use crate::invert::config::{Config, Method};
+use crate::invert::job::Job;
+use crate::invert::phase::Phase;
+use crate::space::Space;
+
+/// BDInvert without its encoder: the map is held near the one that the codes give, which begin at
+/// the mean of w.
+pub const METHOD: Method = Method {
+    name: "bdinvert",
+    paper: "BDInvert (Kang et al. 2021)",
+    summary: "BDInvert, 1200 steps of Adam in F, map and codes held near the prior",
+    spaces: &[Space::F],
+    encoder: false,
+    steps: Some(1200),
+    lr: Some(|_| 0.01),
+    weights: &[("l2", 1.0), ("perceptual", 10.0), ("residual", 10.0), ("prior_pn", 0.01)],
+    noise: false,
+    params: &[],
+    plan,
+};
+
+fn plan<'a>(job: &Job<'a>, config: &Config) -> Result<Vec<Phase<'a>>> {
+    Ok(vec![steady(descent(job, config, adam))])
+}
