@@ -109,6 +109,82 @@ def degradations(out):
     write_tensors(os.path.join(out, "degrade.safetensors"), tensors, {})
 
 
+def hashed(shape, k, scale):
+    """Numbers in [-scale, scale) by a formula that the tests have too: no one's weights, and nothing to store."""
+    mask = np.uint64(0xFFFFFFFF)
+    h = (np.arange(int(np.prod(shape)), dtype=np.uint64) + np.uint64(k * 7654321 & 0xFFFFFFFF)) & mask
+    h = h * np.uint64(2654435761) & mask
+    h = h ^ h >> np.uint64(16)
+    h = h * np.uint64(2246822519) & mask
+    h = h ^ h >> np.uint64(13)
+    return single(((h >> np.uint64(8)).astype(np.float64) / 2 ** 23 - 1) * scale).reshape(shape)
+
+
+class Layers:
+    """Convolutions with hashed weights, in the order in which they are called."""
+    def __init__(self):
+        self.count = 0
+
+    def __call__(self, x, outer, size, stride=1, padding=0):
+        k, self.count = 2 * self.count, self.count + 1
+        inner = x.shape[1]
+        weight = hashed((outer, inner, size, size), k, (6 / (inner * size * size)) ** .5)
+        return F.relu(F.conv2d(x, weight, hashed((outer,), k + 1, .1), stride, padding))
+
+
+def vgg(x):
+    conv, taps = Layers(), []
+    for i, widths in enumerate([(64, 64), (128, 128), (256,) * 3, (512,) * 3, (512,) * 3]):
+        x = F.max_pool2d(x, 2, 2) if i else x
+        for w in widths:
+            x = conv(x, w, 3, padding=1)
+        taps.append(x)
+    return taps
+
+
+def alex(x):
+    conv, taps = Layers(), []
+    for outer, size, stride, padding, pool in [(64, 11, 4, 2, 0), (192, 5, 1, 2, 1), (384, 3, 1, 1, 1), (256, 3, 1, 1, 0), (256, 3, 1, 1, 0)]:
+        x = F.max_pool2d(x, 3, 2) if pool else x
+        x = conv(x, outer, size, stride, padding)
+        taps.append(x)
+    return taps
+
+
+def squeeze(x):
+    conv = Layers()
+
+    def fire(x, squeezed, each):
+        x = conv(x, squeezed, 1)
+        return torch.cat([conv(x, each, 1), conv(x, each, 3, padding=1)], 1)
+    pool = lambda x: F.max_pool2d(x, 3, 2, ceil_mode=True)
+    taps = [conv(x, 64, 3, 2)]
+    taps.append(fire(fire(pool(taps[-1]), 16, 64), 16, 64))
+    taps.append(fire(fire(pool(taps[-1]), 32, 128), 32, 128))
+    taps.append(fire(pool(taps[-1]), 48, 192))
+    for squeezed, each in [(48, 192), (64, 256), (64, 256)]:
+        taps.append(fire(taps[-1], squeezed, each))
+    return taps
+
+
+def lpips(out):
+    """LPIPS as its paper and package define it: standardised pictures, taps of unit length, heads of 1x1."""
+    column = lambda *v: torch.tensor(v, dtype=torch.float64).view(1, 3, 1, 1)
+    shift, scale = column(-.030, -.088, -.188), column(.458, .448, .450)
+    tensors = {}
+    for net in (vgg, alex, squeeze):
+        a, b = hashed((1, 3, 64, 64), 2001, .9).requires_grad_(), hashed((1, 3, 64, 64), 2002, .9)
+        value = 0
+        for k, (p, q) in enumerate(zip(net((a - shift) / scale), net((b - shift) / scale))):
+            unit = lambda t: t / (t.pow(2).sum(1, keepdim=True).sqrt() + 1e-10)
+            head = hashed((1, p.shape[1], 1, 1), 1000 + k, 1).abs()
+            value = value + F.conv2d((unit(p) - unit(q)) ** 2, head).mean((1, 2, 3))
+        gradient, = torch.autograd.grad(value.sum(), a)
+        assert torch.isfinite(gradient).all()
+        tensors |= {f"{net.__name__}.value": value, f"{net.__name__}.gradient": gradient}
+    write_tensors(os.path.join(out, "lpips.safetensors"), tensors, {})
+
+
 if __name__ == "__main__":
     p = argparse.ArgumentParser()
     p.add_argument("--out", required=True)
@@ -116,3 +192,4 @@ if __name__ == "__main__":
     os.makedirs(a.out, exist_ok=True)
     multiscale(a.out)
     degradations(a.out)
+    lpips(a.out)

@@ -420,8 +420,9 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
         // The name is what is computed: a rerun of the same script finds its own checkpoint,
         // another one never does.
         let classes = labels.as_ref().map(invert::content_hash).transpose()?.unwrap_or_default();
+        let networks = config.lpips.as_ref().map(|l| format!(" {l:?}")).unwrap_or_default();
         let what = format!(
-            "{} {} {}{classes}",
+            "{} {} {}{classes}{networks}",
             model.facts.fingerprint,
             invert::content_hash(&pictures)?,
             config.describe()?
