@@ -107,6 +107,7 @@ fn pictures_are_compared_in_words_where_there_are_none() {
     tmux.gannet(
         "eval --model faces 'save(sample(seed: 1), \"a.png\"); save(sample(seed: 2), \"b.png\")'",
     );
+    tmux.wait("the saved pictures", |shown| shown.lines().any(|line| line == "b.png"));
     tmux.wait_for_prompt("ready>");
     tmux.gannet("compare --graphics words a.png b.png");
     let shown = tmux.wait_for("? keys");

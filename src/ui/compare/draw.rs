@@ -279,10 +279,11 @@ impl Compare {
                 bold(),
                 area.width,
             );
-            let rows = match self.image(pane, part, self.room) {
-                Ok(image) => {
+            let image = self.image(pane, part, self.room);
+            let said = |image: Arc<Image>| Ok((described(image.raster(), image.words())?, image));
+            let rows = match image.and_then(said) {
+                Ok((text, image)) => {
                     let (columns, most) = canvas.fit(image.raster(), (area.width, SENTENCE));
-                    let text = described(image.raster(), image.words()).unwrap_or_default();
                     let rows = most.min(wrap(&text, columns.into()).len() as u16);
                     canvas.picture(
                         &image,
