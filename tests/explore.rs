@@ -1,4 +1,4 @@
-//! The screen of sliders in a real terminal (tmux), from the command line and from the prompt.
+//! Full screens in a real terminal (tmux), from the command line and from the prompt.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod tmux;
@@ -98,6 +98,45 @@ fn a_call_at_the_prompt_opens_the_screen_and_is_recorded_as_the_edit() {
     tmux.wait_for_prompt("[5]");
     tmux.keys(&[":quit", "Enter"]);
     tmux.wait_for_prompt("ready>");
+}
+
+#[test]
+fn pictures_are_compared_in_words_where_there_are_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(tmux) = Tmux::shell("compared", folder.path(), SIZE) else { return };
+    tmux.gannet(
+        "eval --model faces 'save(sample(seed: 1), \"a.png\"); save(sample(seed: 2), \"b.png\")'",
+    );
+    tmux.wait("the saved pictures", |shown| shown.lines().any(|line| line == "b.png"));
+    tmux.wait_for_prompt("ready>");
+    tmux.gannet("compare --graphics words a.png b.png");
+    let shown = tmux.wait_for("? keys");
+    for words in [
+        "target: a.png",
+        "▸ b.png",
+        "rgb: a ",
+        "difference from the target: ",
+        "psnr",
+        "PSNR by region",
+    ] {
+        assert!(shown.contains(words), "{words}: {shown}");
+    }
+    tmux.keys(&["z"]);
+    tmux.wait_for("64×64 of 128×128");
+    tmux.keys(&["q"]);
+    let shown = tmux.wait_for_prompt("ready>");
+    assert!(!shown.contains("difference from"), "the screen of before is back:\n{shown}");
+    // A terminal without cursor movements gets lines.
+    tmux.keys(&["export TERM=dumb; clear", "Enter"]);
+    tmux.gannet("--model toy");
+    tmux.wait_for("[1]");
+    tmux.keys(&["r = invert(sample(seed: 1), space: W, steps: 3)", "Enter"]);
+    tmux.wait_for("[2]");
+    tmux.keys(&[":view r", "Enter"]);
+    let shown = tmux.wait_for("worst 3");
+    for words in ["target: picture: [picture 32×32", "r: [picture 32×32", "PSNR by region"] {
+        assert!(shown.contains(words), "{words}: {shown}");
+    }
 }
 
 #[test]

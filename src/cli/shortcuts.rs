@@ -105,8 +105,8 @@ fn inversion(images: &[PathBuf], names: &[Option<String>], how: &str) -> Result<
     Ok(program)
 }
 
-/// `gannet compare`: on the full screen of a terminal that shows pictures, otherwise each picture
-/// beside the target with its numbers.
+/// `gannet compare`: on the full screen of a terminal, otherwise each picture beside the target with
+/// its numbers.
 pub fn compare(common: &Common, target: &Path, others: &[PathBuf]) -> Result<u8> {
     let options = super::options(common, true);
     let mut runner = super::runner(common, options, Reporting::default())?;
@@ -128,7 +128,10 @@ pub fn compare(common: &Common, target: &Path, others: &[PathBuf]) -> Result<u8>
 /// Compares pictures of any size on the screen. Every metric measures those of the target's size.
 fn on_screen(runner: &mut Runner, target: &Path, others: &[PathBuf]) -> Result<u8> {
     match compared(runner, target, others) {
-        Ok(comparison) => runner.compare(comparison).map(|()| 0),
+        Ok(mut comparison) => {
+            compare::read(&mut comparison, &[], &runner.session.snapshot().state)?;
+            runner.compare(comparison).map(|()| 0)
+        }
         Err((Some(source), e)) => {
             runner.complain(&source, &e);
             Ok(e.kind().exit_code())

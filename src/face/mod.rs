@@ -191,10 +191,8 @@ pub fn align(
     };
     let to_file = photograph.place;
     let mut aligned = if face.fills(size) {
-        let first = format!(
-            "the face is framed as in the training pictures: kept whole (confidence {:.2})",
-            face.confidence
-        );
+        // Short enough for the line under a picture; `diagnose` says how sure it is.
+        let first = "framed as in training, kept whole".to_owned();
         whole(picture, photograph, wanted, first)?
     } else {
         cut(&face, picture, photograph, wanted)?

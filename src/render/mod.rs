@@ -15,6 +15,7 @@ pub mod chart;
 pub mod detect;
 pub mod environment;
 pub mod file;
+pub mod indexed;
 pub mod iterm;
 pub mod json;
 pub mod kitty;

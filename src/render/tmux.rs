@@ -21,7 +21,11 @@ pub struct Tmux {
 }
 
 const FORMAT: &str = "#{client_termtype}\t#{client_termname}\t#{client_termfeatures}\t#{allow-passthrough}\t\
-                      #{session_attached}\t#{client_cell_width}\t#{client_cell_height}";
+                      #{session_attached}\t#{client_cell_width}\t#{client_cell_height}\t#{client_tty}";
+/// Most bytes of an answer: `show-messages -T` lists some 7 kB for each client.
+const ANSWER: u64 = 1 << 18;
+/// The flag of a terminal to which tmux writes 24-bit colours.
+const RGB: u32 = 0x10;
 
 /// Queries tmux; `None` outside tmux, or when it does not answer within `time`.
 pub fn ask(environment: &Environment, time: Duration) -> Option<Tmux> {
@@ -32,13 +36,21 @@ pub fn ask(environment: &Environment, time: Duration) -> Option<Tmux> {
         command.args(["-t", pane]);
     }
     let mut child = command
-        .arg(FORMAT)
+        // A terminal whose own description has 24-bit colours lacks the feature `RGB`; the flags
+        // of `show-messages -T` have both kinds.
+        .args([FORMAT, ";", "show-messages", "-T"])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
         .ok()?;
     let start = Instant::now();
+    // The answer fits into no pipe when there are many clients, so it is read while tmux writes.
+    let stdout = child.stdout.take()?;
+    let reader = std::thread::spawn(move || {
+        let mut text = Vec::new();
+        stdout.take(ANSWER).read_to_end(&mut text).map(|_| text)
+    });
     while child.try_wait().ok()?.is_none() {
         if start.elapsed() > time {
             // A tmux that hangs is stopped. An error here means that it ended by itself.
@@ -48,23 +60,29 @@ pub fn ask(environment: &Environment, time: Duration) -> Option<Tmux> {
         }
         std::thread::sleep(Duration::from_millis(2));
     }
-    let mut text = String::new();
-    child.stdout.take()?.take(4096).read_to_string(&mut text).ok()?;
-    parse(&text)
+    parse(&String::from_utf8_lossy(&reader.join().ok()?.ok()?))
 }
 
 fn parse(text: &str) -> Option<Tmux> {
-    let fields: Vec<&str> = text.trim_end_matches('\n').split('\t').collect();
-    let [kind, term, features, passthrough, attached, width, height] = fields[..] else {
+    let mut lines = text.lines();
+    let fields: Vec<&str> = lines.next()?.split('\t').collect();
+    let [kind, term, features, passthrough, attached, width, height, tty] = fields[..] else {
         return None;
     };
+    // Terminal 0: xterm-kitty for /dev/pts/1, flags=0x31:
+    let client = format!(" for {tty}, flags=0x");
+    let flags = |line: &str| {
+        let (_, flags) = line.strip_prefix("Terminal ")?.split_once(&client)?;
+        u32::from_str_radix(flags.trim_end_matches(':'), 16).ok()
+    };
+    let writes_rgb = lines.find_map(flags).is_some_and(|flags| flags & RGB != 0);
     let cell =
         width.parse().ok().zip(height.parse().ok()).filter(|&(w, h): &(u16, u16)| w > 0 && h > 0);
     Some(Tmux {
         name: if kind.is_empty() { term } else { kind }.to_string(),
         passthrough: matches!(passthrough, "on" | "all" | "1"),
         attached: attached.parse::<u32>().is_ok_and(|n| n > 0),
-        true_colour: features.split(',').any(|f| f == "RGB"),
+        true_colour: writes_rgb || features.split(',').any(|f| f == "RGB"),
         cell,
     })
 }
@@ -80,18 +98,33 @@ mod tests {
 
     #[test]
     fn what_tmux_says() {
-        let t = parse("kitty(0.35.2)\txterm-kitty\tbpaste,RGB,title\ton\t1\t10\t20\n").unwrap();
+        let t = parse("kitty(0.35.2)\txterm-kitty\tbpaste,RGB,title\ton\t1\t10\t20\t/dev/pts/1\n")
+            .unwrap();
         assert_eq!(
             (t.name.as_str(), t.passthrough, t.attached, t.true_colour),
             ("kitty(0.35.2)", true, true, true)
         );
         assert_eq!(t.cell, Some((10, 20)));
-        let t = parse("\txterm-256color\tbpaste\toff\t0\t0\t0\n").unwrap();
+        let t = parse("\txterm-256color\tbpaste\toff\t0\t0\t0\t\n").unwrap();
         assert_eq!(
             (t.name.as_str(), t.passthrough, t.attached, t.cell),
             ("xterm-256color", false, false, None)
         );
         assert_eq!(parse("no server"), None);
+    }
+
+    #[test]
+    fn colours_of_the_own_terminal_count_also_without_the_feature() {
+        let answer = |tty: &str| {
+            format!(
+                "\txterm-kitty\tbpaste,title\ton\t1\t8\t16\t{tty}\n\
+                 Terminal 0: xterm for /dev/pts/1, flags=0x21:\n   0: acsc: (string) x\n\
+                 Terminal 1: xterm-kitty for /dev/pts/12, flags=0x31:\n 223: Tc: (flag) true\n"
+            )
+        };
+        assert!(parse(&answer("/dev/pts/12")).unwrap().true_colour);
+        assert!(!parse(&answer("/dev/pts/1")).unwrap().true_colour);
+        assert!(!parse(&answer("/dev/pts/3")).unwrap().true_colour);
     }
 
     #[test]

@@ -4,6 +4,8 @@ use super::Log;
 use super::values::in_force;
 use crate::error::{Error, Kind};
 use crate::eval::State;
+use crate::value::Value;
+use crate::value::kept::Kept;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
@@ -23,17 +25,26 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// The name of the latest result of `invert` in the journal.
+    /// The name of the latest result of `invert` or `ladder`.
     pub fn last_inversion(&self) -> Option<String> {
-        last_inversion(&self.log)
+        let inverted = |name: &String, kept: &Kept| match self.state.names.get(name) {
+            Some(Value::Table(table)) => !table.found.is_empty(),
+            _ => kept.is_inversion(),
+        };
+        latest(&self.log, inverted)
     }
 }
 
-/// See [`Snapshot::last_inversion`].
+/// The name of the latest result of `invert` in the journal.
 pub(super) fn last_inversion(log: &Log) -> Option<String> {
+    latest(log, |_, kept| kept.is_inversion())
+}
+
+/// The name of the latest value in force that is so.
+fn latest(log: &Log, is_so: impl Fn(&String, &Kept) -> bool) -> Option<String> {
     let cells = log.cells().iter().rev().filter(|c| in_force(c));
     let mut names = cells.flat_map(|c| c.values.iter());
-    names.find(|(_, kept)| kept.is_inversion()).map(|(name, _)| name.clone())
+    names.find(|(name, kept)| is_so(name, kept)).map(|(name, _)| name.clone())
 }
 
 /// The error when the other side of the session has ended.

@@ -98,7 +98,7 @@ pub const ALL: [Entry; 20] = [
     entry(
         ":view",
         ":view [N | NAME, …]",
-        "full screen: an inversion, pictures to compare, or those of cell N",
+        "full screen: an inversion, a ladder, pictures to compare, or those of cell N",
     ),
     entry(":sessions", ":sessions", "the sessions kept on this machine"),
     entry(":resume", ":resume [SESSION]", "continues another session; without a name, the latest"),

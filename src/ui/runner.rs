@@ -1,6 +1,6 @@
 //! Shows a session on a terminal or in a pipe: progress while it works, then results.
 
-use super::compare::{self, Compare, Comparison};
+use super::compare::{Compare, Comparison};
 use super::full;
 use super::plain::Came;
 use super::report::Report;
@@ -102,26 +102,24 @@ impl Runner {
         Ok(all)
     }
 
-    /// Whether full screens with pictures can be shown.
+    /// Whether full screens can be shown.
     pub fn full_screens(&self) -> bool {
-        self.terminal.interactive()
-            && !self.style.json
-            && !self.style.quiet
-            && compare::shows(&self.painter.terminal)
+        self.terminal.interactive() && !self.style.json && !self.style.quiet
     }
 
     /// Shows a comparison on the full screen until the user leaves it. Exports go to the current
-    /// folder.
+    /// folder. Without cursor movements it comes as lines of text.
     ///
     /// # Errors
-    /// When the terminal shows no pictures, or is gone.
+    /// When the terminal is gone, and where output is JSON.
     pub fn compare(&mut self, comparison: Comparison) -> Result<()> {
+        if self.style.json {
+            return Err(Error::new(Kind::Usage, "a full screen is not JSON")
+                .hint("compare(a, b) gives its numbers as JSON"));
+        }
         if !self.full_screens() {
-            return Err(Error::new(
-                Kind::Usage,
-                "full screens need a terminal that shows pictures",
-            )
-            .hint("compare(a, b) prints numbers anywhere"));
+            let lines = comparison.lines(self.terminal.size().0.into());
+            return self.put(format!("{}\n", lines.join("\n")).as_bytes());
         }
         let mut app = Compare::new(comparison, PathBuf::new());
         let mut full = self.terminal.full(&self.painter.terminal)?;

@@ -1,11 +1,12 @@
-//! The layout of a comparison: panes, the table below them or the report beside them, two lines.
+//! The layout of a comparison: panes, the table below them, the report beside them, two lines.
+//! Where the terminal shows no pictures, sentences stand in the panes, and the report is below.
 
-use super::model::{Candidate, Part};
+use super::model::Part;
+use super::numbers::Row;
 use super::screen::{Compare, Page};
-use super::view::{Mode, Pane, shown};
+use super::view::{Mode, Pane, pixels, shown};
 use crate::error::Result;
-use crate::render::plot::{bars, number};
-use crate::render::text::{cut, width, wrap};
+use crate::render::text::{cut, described, width, wrap};
 use crate::ui::chart;
 use crate::ui::full::{Canvas, Image};
 use ratatui::layout::Rect;
@@ -19,17 +20,21 @@ const REPORT: u16 = 76;
 /// Columns from which on the report is beside the panes.
 const WIDE: u16 = 104;
 /// Rows of the table below the panes, at most.
-const TABLE: u16 = 6;
+const TABLE: u16 = 9;
 /// Columns of a pane, at least.
 const NARROW: u16 = 16;
+/// Rows of a pane with its title, at least, where panes are above each other.
+const LOW: u16 = 9;
 /// Columns for a title, where there is room.
 const TITLE: u16 = 28;
 /// Pictures of panes that are kept.
 const KEPT: usize = 48;
 /// Rows of the loss curve in the report.
 const CURVE: u16 = 5;
-/// Worst regions that the report lists.
-const WORST: usize = 3;
+/// Rows below the pictures from which on the report is there.
+const REST: u16 = 8;
+/// Most rows of a sentence in place of a picture.
+const SENTENCE: u16 = 4;
 
 const KEYS: [&str; 13] = [
     "arrows  move the visible part; the mouse drags it",
@@ -46,9 +51,14 @@ const KEYS: [&str; 13] = [
     "?       these keys",
     "q       back",
 ];
-const LONG: &str = "arrows + - move  ⇥ next  c columns  d error  s sign  f flicker  w wipe  \
-                    n worst  i numbers  e export  ? keys  q back";
-const SHORT: &str = "arrows + - ⇥ move  c columns  d error  f flicker  w wipe  n worst  ? keys  q";
+/// The keys, from the longest line to the shortest.
+const HINTS: [&str; 4] = [
+    "arrows + - move  ⇥ next  c columns  d error  s sign  f flicker  w wipe  \
+     n worst  i numbers  e export  ? keys  q back",
+    "arrows + - ⇥ move  c columns  d error  f flicker  w wipe  n worst  ? keys  q",
+    "arrows + - ⇥ move  c columns  d error  ? keys  q back",
+    "? keys  q back",
+];
 
 fn dim() -> Style {
     Style::new().add_modifier(Modifier::DIM)
@@ -58,34 +68,61 @@ fn bold() -> Style {
     Style::new().add_modifier(Modifier::BOLD)
 }
 
-fn fits(line: &str, columns: u16) -> bool {
-    width(line) <= columns.into()
+/// The first line that fits; the last one where none does.
+fn fitting<'l>(lines: &[&'l str], columns: u16) -> &'l str {
+    let fits = |line: &&&str| width(line) <= columns.into();
+    lines.iter().find(fits).or(lines.last()).copied().unwrap_or("")
 }
 
 impl Compare {
     pub(super) fn paint(&mut self, canvas: &mut Canvas<'_>) {
         let area = canvas.area();
+        self.describes = canvas.describes();
         let beside = area.width >= WIDE;
-        let below = if beside { Vec::new() } else { self.below() };
-        let taken = (below.len() as u16).min(TABLE).min(area.height / 3);
+        let table = self.below(area.width, beside);
+        let taken = (table.len() as u16).min(TABLE).min(area.height / 3);
         let rows = area.height.saturating_sub(taken + 2).max(1);
         let across = if beside { area.width - PANEL } else { area.width };
-        self.draw_panes(canvas, Rect::new(0, 0, across.max(1), rows));
+        let panes = Rect::new(0, 0, across.max(1), rows);
+        let end = match self.describes {
+            true => self.draw_sentences(canvas, panes),
+            false => self.draw_panes(canvas, panes),
+        };
+        let below = Rect::new(0, end, area.width, rows.saturating_sub(end));
+        if !beside && (self.describes || below.height >= REST) {
+            // What the table has is not said twice.
+            self.report(canvas, below, !table.is_empty());
+        }
         // Of more candidates than lines those around the chosen one.
         let first = (self.view.chosen + 2).saturating_sub(usize::from(taken.max(1)));
-        let rest = below.iter().take(1).chain(below.iter().skip(1 + first));
+        let rest = table.iter().take(1).chain(table.iter().skip(1 + first));
         for (i, line) in rest.take(usize::from(taken)).enumerate() {
             let style = if i == 0 { dim() } else { Style::new() };
-            canvas.text((0, rows + i as u16), line, style, area.width);
+            canvas.text((0, rows + i as u16), &cut(line, area.width.into()), style, area.width);
         }
         if beside {
-            self.report(canvas, Rect::new(across + 1, 0, PANEL - 1, rows));
+            self.report(canvas, Rect::new(across + 1, 0, PANEL - 1, rows), false);
         }
         let bottom = area.height.saturating_sub(2);
-        canvas.text((0, bottom), &self.status(), dim(), area.width);
-        let keys = if fits(LONG, area.width) { LONG } else { SHORT };
-        canvas.text((0, bottom + 1), keys, dim(), area.width);
+        let status = [self.status(true), self.status(false)];
+        let status = fitting(&[&status[0], &status[1]], area.width);
+        canvas.text((0, bottom), &cut(status, area.width.into()), dim(), area.width);
+        canvas.text((0, bottom + 1), fitting(&HINTS, area.width), dim(), area.width);
         self.page(canvas, Rect::new(0, 0, area.width, bottom));
+    }
+
+    /// The table of all candidates; of a single one what is not beside or below the panes.
+    fn below(&self, columns: u16, beside: bool) -> Vec<String> {
+        let table = || self.comparison.table(Some(self.view.chosen), columns.into());
+        match &self.comparison.candidates[..] {
+            [] => Vec::new(),
+            [_] if beside || self.describes => Vec::new(),
+            [only] => {
+                let remarks = only.remarks.iter().map(|r| format!("  {r}"));
+                table().into_iter().chain(remarks).collect()
+            }
+            _ => table(),
+        }
     }
 
     /// The page above everything but the last two lines.
@@ -102,7 +139,7 @@ impl Compare {
             }
             Page::Report => {
                 canvas.cover(body);
-                self.report(canvas, Rect { width: body.width.min(REPORT), ..body });
+                self.report(canvas, Rect { width: body.width.min(REPORT), ..body }, false);
             }
         }
     }
@@ -124,7 +161,11 @@ impl Compare {
             Mode::Flicker => vec![Pane::Target],
             Mode::Wipe => vec![Pane::Wipe(v.chosen, (v.edge * 1000.0).round() as u32)],
             Mode::Columns => {
-                let most = usize::from(area.width / NARROW).saturating_sub(1).clamp(1, count);
+                let places = match self.describes {
+                    true => area.height / 2,
+                    false => area.width / NARROW * (area.height / LOW).max(1),
+                };
+                let most = usize::from(places).saturating_sub(1).clamp(1, count);
                 let first = (v.chosen + 1).saturating_sub(most).min(count - most);
                 let others = (first..first + most).map(Pane::Candidate);
                 std::iter::once(Pane::Target).chain(others).collect()
@@ -158,7 +199,12 @@ impl Compare {
         if self.made.len() >= KEPT {
             self.made.clear();
         }
-        let image = Image::new(shown(&self.comparison, pane, part, room)?);
+        let image = if self.describes {
+            let words = self.comparison.pane_words(pane, part);
+            Image::with_words(pixels(&self.comparison, pane, part)?, words)
+        } else {
+            Image::new(shown(&self.comparison, pane, part, room)?)
+        };
         self.made.insert(key, image.clone());
         Ok(image)
     }
@@ -184,7 +230,8 @@ impl Compare {
         (across, room(across))
     }
 
-    fn draw_panes(&mut self, canvas: &mut Canvas<'_>, area: Rect) {
+    /// Pictures in the panes; returns the row after them.
+    fn draw_panes(&mut self, canvas: &mut Canvas<'_>, area: Rect) -> u16 {
         let (panes, cell) = (self.layout(area), canvas.cell());
         let (across, each) = self.grid(panes.len() as u16, area, cell);
         let pixels = |cells: u16, of: u16| usize::from(cells) * usize::from(of);
@@ -210,107 +257,89 @@ impl Compare {
                 Err(e) => drop(canvas.text((x, y + 1), e.message(), Style::new(), each.0)),
             }
         }
+        let end = self.panes.iter().map(|(_, area)| area.bottom()).max();
+        (end.unwrap_or(area.y) + 1).min(area.bottom())
+    }
+
+    /// Panes above each other, each a sentence below its title; returns the row after them.
+    fn draw_sentences(&mut self, canvas: &mut Canvas<'_>, area: Rect) -> u16 {
+        let whole = self.comparison.whole();
+        // A pixel of the screen for each of the picture: a factor enlarges the part.
+        self.room = (whole.width, whole.height);
+        let part = self.view.part(whole, self.room);
+        self.panes.clear();
+        let mut y = area.y;
+        for pane in self.layout(area) {
+            if y >= area.bottom() {
+                break;
+            }
+            canvas.text(
+                (area.x, y),
+                &cut(&self.title(pane), area.width.into()),
+                bold(),
+                area.width,
+            );
+            let image = self.image(pane, part, self.room);
+            let said = |image: Arc<Image>| Ok((described(image.raster(), image.words())?, image));
+            let rows = match image.and_then(said) {
+                Ok((text, image)) => {
+                    let (columns, most) = canvas.fit(image.raster(), (area.width, SENTENCE));
+                    let rows = most.min(wrap(&text, columns.into()).len() as u16);
+                    canvas.picture(
+                        &image,
+                        (area.x.into(), i32::from(y) + 1),
+                        (columns, rows),
+                        area,
+                    );
+                    self.panes.push((pane, Rect::new(area.x, y + 1, columns, rows)));
+                    rows
+                }
+                Err(e) => {
+                    canvas.text((area.x, y + 1), e.message(), Style::new(), area.width);
+                    1
+                }
+            };
+            y += 1 + rows;
+        }
+        (y + 1).min(area.bottom())
     }
 
     // ---- numbers
 
-    /// Everything about the chosen candidate.
-    fn report(&self, canvas: &mut Canvas<'_>, area: Rect) {
+    /// Everything about the chosen candidate; with `rest`, what the table has not.
+    fn report(&self, canvas: &mut Canvas<'_>, area: Rect, rest: bool) {
         let mut lines = Lines { canvas, area, y: area.y };
-        let Some(c) = self.comparison.candidates.get(self.view.chosen) else {
-            let whole = self.comparison.whole();
-            lines.put(&self.comparison.name, bold());
-            return lines.put(&format!("  {}×{} pixels", whole.width, whole.height), Style::new());
-        };
-        lines.put(&c.name, bold());
-        for (name, value) in &c.numbers {
-            lines.put(&format!("  {name:<12} {value}"), Style::new());
-        }
-        lines.curve(&c.curve);
-        self.regions(&mut lines);
-        for remark in &c.remarks {
-            lines.wrapped(remark);
-        }
-        if self.comparison.candidates.len() > 1 {
-            lines.put("", Style::new());
-            for (i, c) in self.comparison.candidates.iter().enumerate() {
-                let mark = if i == self.view.chosen { '▸' } else { ' ' };
-                let first = c.numbers.first().map_or("", |(_, v)| v.as_str());
-                lines.put(&format!("{mark} {:<20} {first:>10}", cut(&c.name, 20)), Style::new());
+        let numbers =
+            self.comparison.candidates.get(self.view.chosen).map_or(0, |c| c.numbers.len());
+        for (k, row) in self.comparison.report(self.view.chosen).into_iter().enumerate() {
+            match row {
+                Row::Line(_) if rest && (1..=numbers).contains(&k) => {}
+                Row::Name(name) => lines.put(name, bold()),
+                Row::Line(line) => lines.put(&line, Style::new()),
+                Row::Head(line) => lines.put(line, dim()),
+                // Below the pictures of a single candidate the table has them.
+                Row::Remark(_) if rest && self.comparison.candidates.len() == 1 => {}
+                Row::Remark(text) => lines.wrapped(text),
+                Row::Curve(values) => lines.curve(values),
             }
         }
     }
 
-    /// PSNR of the parts of the picture, and where it is worst.
-    fn regions(&self, lines: &mut Lines<'_, '_>) {
-        lines.put("  PSNR by region, dB", dim());
-        for row in self.comparison.regions(self.view.chosen) {
-            let row: String = row.iter().map(|v| format!("{v:>8.1}")).collect();
-            lines.put(&row, Style::new());
-        }
-        let worst = self.comparison.worst(self.view.chosen);
-        for (k, part) in worst.iter().take(WORST).enumerate() {
-            let psnr = self.comparison.psnr(self.view.chosen, *part);
-            if psnr.is_finite() {
-                let line = format!("  worst {} {psnr:>7.1} dB at {},{}", k + 1, part.x, part.y);
-                lines.put(&line, Style::new());
-            }
-        }
-    }
-
-    /// The table of a narrow screen, with the remarks of a single candidate.
-    fn below(&self) -> Vec<String> {
-        match &self.comparison.candidates[..] {
-            [] => Vec::new(),
-            [only] => {
-                let remarks = only.remarks.iter().map(|r| format!("  {r}"));
-                self.table().into_iter().chain(remarks).collect()
-            }
-            _ => self.table(),
-        }
-    }
-
-    /// One line a candidate, under the names of the numbers.
-    fn table(&self) -> Vec<String> {
-        let mut names: Vec<&str> = Vec::new();
-        for (name, _) in self.comparison.candidates.iter().flat_map(|c| &c.numbers) {
-            if !names.contains(&name.as_str()) {
-                names.push(name);
-            }
-        }
-        let wide = self.comparison.candidates.iter().map(|c| width(&c.name)).max();
-        let wide = wide.unwrap_or(0).clamp(9, 24);
-        let head: String = names.iter().map(|n| format!("{n:>11}")).collect();
-        let each = self.comparison.candidates.iter().enumerate();
-        let rows = each.map(|(i, c)| self.table_row((i, c), &names, wide));
-        std::iter::once(format!("  {:<wide$}{head}", "candidate")).chain(rows).collect()
-    }
-
-    fn table_row(&self, (i, c): (usize, &Candidate), names: &[&str], wide: usize) -> String {
-        let value = |name: &&str| {
-            let found = c.numbers.iter().find(|(n, _)| n == name);
-            format!("{:>11}", found.map_or("-", |(_, v)| v))
-        };
-        let mark = if i == self.view.chosen { '▸' } else { ' ' };
-        let values: String = names.iter().map(value).collect();
-        let curve = if c.curve.is_empty() { String::new() } else { bars(&c.curve, 12) };
-        let name = cut(&c.name, wide);
-        let blank = " ".repeat(wide.saturating_sub(width(&name)));
-        format!("{mark} {name}{blank}{values}  {curve}")
-    }
-
-    /// What is visible, in words.
-    fn status(&self) -> String {
+    /// What is visible, in words; `long` with the size of its pixels, where there are any.
+    fn status(&self, long: bool) -> String {
         if !self.message.is_empty() {
             return self.message.clone();
         }
         let whole = self.comparison.whole();
         let part = self.view.part(whole, self.room);
-        let scale = self.view.scale(whole, self.room);
         let mut line = format!(
-            "{}×{} of {}×{} at {},{} · {scale:.2} screen pixels a pixel",
+            "{}×{} of {}×{} at {},{}",
             part.width, part.height, whole.width, whole.height, part.x, part.y
         );
+        if long && !self.describes {
+            let scale = self.view.scale(whole, self.room);
+            line += &format!(" · {scale:.2} screen pixels a pixel");
+        }
         if !self.comparison.candidates.is_empty() {
             let psnr = self.comparison.psnr(self.view.chosen, part);
             line += &format!(" · PSNR here {psnr:.1} dB");
@@ -345,10 +374,8 @@ impl Lines<'_, '_> {
         }
     }
 
-    /// The loss, where there is one: its ends in numbers, its course on a logarithmic scale.
+    /// The course of a loss on a logarithmic scale.
     fn curve(&mut self, values: &[f64]) {
-        let [first, .., last] = values else { return };
-        self.put(&format!("  loss {} → {}", number(*first), number(*last)), Style::new());
         let height = CURVE.min(self.area.bottom().saturating_sub(self.y));
         let width = self.area.width.saturating_sub(4);
         let area = Rect::new(self.area.x + 2, self.y, width, height);

@@ -6,13 +6,16 @@
 
 mod draw;
 mod model;
+mod numbers;
 mod screen;
 mod source;
 mod view;
+mod words;
 
 pub use model::{Candidate, Comparison};
-pub use screen::{Compare, shows};
-pub use source::{captioned, measured, of_pictures, of_values, pictures};
+pub use screen::Compare;
+pub use source::{captioned, measured, of_pictures, of_values, pictures, tabled};
+pub use words::read;
 
 #[cfg(test)]
 mod tests;

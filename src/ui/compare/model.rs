@@ -24,6 +24,8 @@ pub struct Candidate {
     pub curve: Vec<f64>,
     /// Lines about its origin.
     pub remarks: Vec<String>,
+    /// What it shows, in words; empty where nothing was read in it.
+    pub words: String,
 }
 
 impl Candidate {
@@ -35,6 +37,7 @@ impl Candidate {
             numbers: Vec::new(),
             curve: Vec::new(),
             remarks: Vec::new(),
+            words: String::new(),
         }
     }
 }
@@ -59,6 +62,10 @@ pub struct Comparison {
     pub name: String,
     /// The target, RGB.
     pub target: Raster,
+    /// What the target shows, in words; empty where nothing was read in it.
+    pub words: String,
+    /// What a candidate is called: a candidate, a rung.
+    pub kind: String,
     /// What is compared with it.
     pub candidates: Vec<Candidate>,
     /// For each candidate its regions, the one with the greatest error first.
@@ -92,7 +99,8 @@ impl Comparison {
         }
         let worst = candidates.iter().map(|c| worst(&target, &c.picture)).collect();
         let regions = candidates.iter().map(|c| regions(&target, &c.picture)).collect();
-        Ok(Self { name: name.into(), target, candidates, worst, regions })
+        let (name, words, kind) = (name.into(), String::new(), "candidate".into());
+        Ok(Self { name, target, words, kind, candidates, worst, regions })
     }
 
     /// Compares all but the first picture with the first.
@@ -102,7 +110,7 @@ impl Comparison {
     pub fn of(mut all: Vec<Candidate>) -> Result<Self> {
         if all.is_empty() {
             return Err(Error::runtime("there is no picture")
-                .hint("name pictures or an inversion: :view x, r compares r with x"));
+                .hint("name pictures, an inversion or a ladder: :view x, r compares r with x"));
         }
         let target = all.remove(0);
         Self::new(target.name, &target.picture, all)

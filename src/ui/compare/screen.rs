@@ -4,7 +4,6 @@ use super::model::{Comparison, Part};
 use super::view::{Mode, Pane, View, pixels};
 use crate::error::{Error, Result};
 use crate::image::encode;
-use crate::render::{self, Protocol};
 use crate::safe::Safe;
 use crate::store::{Disk, write_new};
 use crate::ui::full::{App, Canvas, Change, Image};
@@ -46,6 +45,8 @@ pub struct Compare {
     pub(super) panes: Vec<(Pane, Rect)>,
     /// Screen pixels of a pane in the last frame.
     pub(super) room: (usize, usize),
+    /// Whether sentences replace pictures in the last frame.
+    pub(super) describes: bool,
     turned: Option<Instant>,
     dragged: Option<(u16, u16)>,
     pub(super) message: String,
@@ -65,6 +66,7 @@ impl Compare {
             made: HashMap::new(),
             panes: Vec::new(),
             room: (1, 1),
+            describes: false,
             turned: None,
             dragged: None,
             message: String::new(),
@@ -264,9 +266,4 @@ impl App for Compare {
     fn over(&self) -> bool {
         self.over
     }
-}
-
-/// Whether a terminal can show a comparison as pictures.
-pub fn shows(terminal: &render::Terminal) -> bool {
-    !matches!(terminal.protocol, Protocol::Words | Protocol::None)
 }

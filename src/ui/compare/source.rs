@@ -4,31 +4,45 @@ use super::model::{Candidate, Comparison, written};
 use crate::error::{Error, Kind, Result};
 use crate::image::Raster;
 use crate::invert::Inversion;
-use crate::render::{Block, Cell};
+use crate::render::{self, Block, Cell};
 use crate::safe::Safe;
 use crate::session::Given;
-use crate::value::Value;
+use crate::value::{Table, Value};
 use candle_core::Tensor;
+use std::sync::Arc;
 
 /// Beginning of the caption of a picture that shows errors.
 const ERROR: &str = "error ×";
 
-/// The comparison of named values. Inversions of one picture are compared with it. Of other values
-/// the first is the target; an inversion among them is its reconstruction. A single picture is
-/// shown alone.
+/// The comparison of named values. Inversions of one picture are compared with it, and so is every
+/// rung of a ladder. Of other values the first is the target; an inversion among them is its
+/// reconstruction. A single picture is shown alone.
 ///
 /// # Errors
 /// For values without a picture, with a hint.
 pub fn of_values(values: &[(String, Value)]) -> Result<Comparison> {
-    if let Some(all) = of_inversions(values)? {
+    let mut found = Vec::new();
+    for (name, value) in values {
+        match value {
+            Value::Table(t) if !t.found.is_empty() => {
+                found.extend(rungs(name, t, values.len() == 1)?)
+            }
+            Value::Inversion(i) => found.push((inverted(name, i)?, Some(first(&i.target)?))),
+            _ => found.push((candidate(name, value)?, None)),
+        }
+    }
+    if let Some(mut all) = of_one_target(&mut found)? {
+        if values.iter().all(|(_, value)| matches!(value, Value::Table(_))) {
+            all.kind = RUNG.into();
+        }
         return Ok(all);
     }
-    let each = values.iter().map(|(name, value)| candidate(name, value));
-    let mut all = Comparison::of(each.collect::<Result<_>>()?)?;
-    for (c, (_, value)) in all.candidates.iter_mut().zip(&values[1..]) {
+    let (candidates, targets): (Vec<_>, Vec<_>) = found.into_iter().unzip();
+    let mut all = Comparison::of(candidates)?;
+    for (c, own) in all.candidates.iter_mut().zip(&targets[1..]) {
         // Numbers of an inversion are those of its own target.
-        let own = |i: &Inversion| Ok::<_, Error>(first(&i.target)?.to_rgb()? == all.target);
-        if !matches!(value, Value::Inversion(i) if own(i)?) {
+        let same = |own: &Raster| Ok::<_, Error>(own.to_rgb()? == all.target);
+        if !own.as_ref().map_or(Ok(false), same)? {
             c.numbers.clear();
         }
     }
@@ -36,27 +50,69 @@ pub fn of_values(values: &[(String, Value)]) -> Result<Comparison> {
     Ok(all)
 }
 
-/// The comparison of inversions with the picture that all of them reconstruct; `None` for other
-/// values. Of several pictures in one inversion the first.
-fn of_inversions(values: &[(String, Value)]) -> Result<Option<Comparison>> {
-    let (mut target, mut all) = (None, Vec::new());
-    for (name, value) in values {
-        let Value::Inversion(i) = value else { return Ok(None) };
-        let own = first(&i.target)?;
-        if *target.get_or_insert_with(|| own.clone()) != own {
-            return Ok(None);
-        }
-        all.push(inverted(name, i)?);
+/// What a candidate of a ladder is called.
+const RUNG: &str = "rung";
+
+/// A candidate, and the picture that it reconstructs.
+type Found = (Candidate, Option<Raster>);
+
+/// The comparison with the picture that all of them reconstruct; `None` where they have none, or
+/// several.
+fn of_one_target(found: &mut Vec<Found>) -> Result<Option<Comparison>> {
+    let Some((_, Some(target))) = found.first() else { return Ok(None) };
+    if found.iter().any(|(_, own)| own.as_ref() != Some(target)) {
+        return Ok(None);
     }
-    target.map(|t| Comparison::new("picture", &t, all)).transpose()
+    let target = target.clone();
+    let all = std::mem::take(found).into_iter().map(|(c, _)| c).collect();
+    Comparison::new("picture", &target, all).map(Some)
+}
+
+/// The inversions that a table is about, with the numbers of its rows. They are called as the
+/// rungs where the table is shown `alone`.
+fn rungs(name: &str, table: &Table, alone: bool) -> Result<Vec<Found>> {
+    let block = table.block();
+    let rung = |(row, i): (&Vec<Cell>, &Arc<Inversion>)| {
+        let rung = row.first().map(Cell::shown).unwrap_or_default();
+        let name = if alone { rung } else { format!("{name}[{rung}]") };
+        let numbers = numbers(&block, row);
+        Ok((Candidate { numbers, ..inverted(&name, i)? }, Some(first(&i.target)?)))
+    };
+    block.rows.iter().zip(&table.found).map(rung).collect()
+}
+
+/// The numbers of a row, with their names and units.
+fn numbers(table: &render::Table, row: &[Cell]) -> Vec<(String, String)> {
+    let cells = table.columns.iter().zip(row).skip(1);
+    let number = |(name, cell): (&String, &Cell)| match cell {
+        Cell::Number(..) => {
+            let value = format!("{} {}", cell.shown(), unit(name)).trim_end().to_owned();
+            Some((name.clone(), value))
+        }
+        Cell::Text(_) => None,
+    };
+    cells.filter_map(number).collect()
+}
+
+/// The unit of a number of a table, by its name.
+fn unit(name: &str) -> &'static str {
+    match name {
+        "psnr" => "dB",
+        "offset" | "distance" => "σ",
+        _ => "",
+    }
 }
 
 /// The comparison of the first picture that a result shows with the others; pictures of errors are
-/// left out.
+/// left out. A table of the result with a row for each of the others, named by the beginning of its
+/// caption, has their numbers: that of a ladder.
 ///
 /// # Errors
 /// Without a picture, and when one is too small to be measured.
-pub fn of_pictures(all: impl IntoIterator<Item = (String, Raster)>) -> Result<Comparison> {
+pub fn of_pictures(
+    all: impl IntoIterator<Item = (String, Raster)>,
+    tables: &[render::Table],
+) -> Result<Comparison> {
     let mut all: Vec<(String, Raster)> = all.into_iter().collect();
     all.retain(|(caption, _)| !caption.starts_with(ERROR));
     // Of several inversions the first: the target's caption comes again.
@@ -68,20 +124,37 @@ pub fn of_pictures(all: impl IntoIterator<Item = (String, Raster)>) -> Result<Co
         Candidate::new(if caption.is_empty() { number() } else { caption }, picture)
     };
     let mut all = Comparison::of(all.into_iter().enumerate().map(named).collect())?;
+    if let Some(table) = tables.iter().find(|t| is_about(t, &all.candidates)) {
+        all.kind = table.columns.first().cloned().unwrap_or_default();
+        for (c, row) in all.candidates.iter_mut().zip(&table.rows) {
+            c.name = row.first().map(Cell::shown).unwrap_or_default();
+            c.numbers = numbers(table, row);
+        }
+    }
     all.measure()?;
     Ok(all)
+}
+
+/// Whether the rows of a table are called as the candidates.
+fn is_about(table: &render::Table, candidates: &[Candidate]) -> bool {
+    let named = |(row, c): (&Vec<Cell>, &Candidate)| match row.first() {
+        Some(Cell::Text(name)) => c.name.split(' ').next() == Some(name),
+        _ => false,
+    };
+    !candidates.is_empty()
+        && table.rows.len() == candidates.len()
+        && table.rows.iter().zip(candidates).all(named)
 }
 
 fn candidate(name: &str, value: &Value) -> Result<Candidate> {
     match value {
         Value::Image(image) => Ok(Candidate::new(name, first(&image.data)?)),
-        Value::Inversion(i) => inverted(name, i),
         Value::Latent(_) => {
             Err(Error::new(Kind::Usage, format!("{} is a code, not a picture", Safe(name)))
                 .hint(format!("p = render({0}), then :view with p", Safe(name))))
         }
         _ => Err(Error::new(Kind::Usage, format!("{} is no picture", Safe(name)))
-            .hint("name pictures and inversions")),
+            .hint("name pictures, inversions and ladders")),
     }
 }
 
@@ -130,6 +203,15 @@ pub fn captioned<'b>(
     pictures.map(|p| (p.caption.clone(), p.raster.clone()))
 }
 
+/// The tables of blocks.
+pub fn tabled<'b>(blocks: impl IntoIterator<Item = &'b Block>) -> Vec<render::Table> {
+    let table = |b: &Block| match b {
+        Block::Table(t) => Some(t.clone()),
+        _ => None,
+    };
+    blocks.into_iter().filter_map(table).collect()
+}
+
 /// The pictures of results.
 pub fn pictures(given: &[Given]) -> Vec<Raster> {
     captioned(blocks(given)).map(|(_, raster)| raster).collect()
@@ -143,8 +225,7 @@ pub fn measured(given: &[Given]) -> Vec<Vec<(String, String)>> {
     });
     let row = |row: &Vec<Cell>| match row.as_slice() {
         [Cell::Text(name), Cell::Number(value, _), ..] => {
-            let unit = if name == "psnr" { "dB" } else { "" };
-            Some((name.clone(), written(*value, unit)))
+            Some((name.clone(), written(*value, unit(name))))
         }
         _ => None,
     };

@@ -119,3 +119,126 @@ fn any_keys_on_any_screen() {
         }
     }
 }
+
+#[test]
+fn sentences_stand_where_the_terminal_shows_no_pictures() {
+    let mut all = comparison(2);
+    all.words = "a woman of about 41".into();
+    all.candidates[0].words = "a man".into();
+    all.candidates[0].curve = vec![1.0, 0.1, 0.01];
+    all.candidates[0].remarks.push("hybrid in W+".into());
+    for protocol in [Protocol::Words, Protocol::None] {
+        let shown = described(&mut Compare::new(comparison(1), ".".into()), protocol, (80, 30));
+        let mean = "[picture 96×48 rgb, mean #";
+        assert_eq!(shown.matches(mean).count(), 2, "{shown}");
+        // Each byte of the first channel differs by 9.
+        let error =
+            "difference from the target: 1.2 % of the range on average, 4 % at most, at 0,0";
+        let sentences = shown.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(sentences.contains(error), "{shown}");
+        for words in ["psnr", "ssim", "PSNR by region", "96×48 of 96×48 at 0,0 · PSNR here"] {
+            assert!(shown.contains(words), "{words}: {shown}");
+        }
+        assert!(!shown.contains("screen pixels"), "{shown}");
+    }
+    let mut app = Compare::new(all, ".".into());
+    let shown = described(&mut app, Protocol::Words, (80, 24));
+    for words in ["rgb: a woman of about 41]", "rgb: a man]", "loss 1.0000 → 0.0100"] {
+        assert!(shown.contains(words), "{words}: {shown}");
+    }
+    assert!(shown.lines().any(|l| l.starts_with("▸ candidate 1") && l.contains(" dB")), "{shown}");
+    press(&mut app, "w");
+    let shown = described(&mut app, Protocol::Words, (80, 24));
+    assert!(shown.contains("left of column 48 me.png (a woman of about 41), right"), "{shown}");
+    press(&mut app, "wz");
+    let shown = described(&mut app, Protocol::Words, (120, 30));
+    assert!(shown.contains("48×24 rgb: the part at 24,12 of: a woman"), "{shown}");
+    assert!(shown.contains("48×24 of 96×48 at 24,12"), "{shown}");
+}
+
+/// The text of a frame where sentences replace pictures, row by row.
+fn described(app: &mut Compare, protocol: Protocol, size: (u16, u16)) -> String {
+    let mut compositor = Compositor::new(&terminal(protocol));
+    compositor.frame(size, true, |canvas| app.draw(canvas)).unwrap();
+    let rows = compositor.rows();
+    rows.iter().map(|row| format!("{}\n", row.trim_end())).collect()
+}
+
+#[test]
+fn lines_say_it_all_without_a_screen() {
+    let mut all = comparison(2);
+    all.candidates[1].curve = vec![1.0, 0.1];
+    all.candidates[1].remarks.push("hybrid in W+".into());
+    let lines = all.lines(80);
+    assert!(lines.iter().all(|l| crate::render::text::width(l) <= 80), "{lines:#?}");
+    let text = lines.join("\n");
+    for words in [
+        "target: me.png: [picture 96×48 rgb, mean",
+        "candidate 2: [picture 96×48",
+        "  difference from the target: 2.4 % of",
+        "  loss 1.0000 → 0.1000",
+        "  hybrid in W+",
+        "PSNR by region",
+    ] {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+    let table = &lines[lines.len() - 3..];
+    assert!(table[0].starts_with("  candidate") && table[2].starts_with("  candidate 2"));
+    // Narrow lines are cut and wrapped.
+    assert!(all.lines(20).iter().all(|l| crate::render::text::width(l) <= 20));
+}
+
+/// Six rungs with the numbers of a ladder.
+fn ladder() -> Comparison {
+    let mut all = comparison(6);
+    all.kind = "rung".into();
+    for (c, name) in all.candidates.iter_mut().zip(["Z", "W", "W+", "S", "F", "pti"]) {
+        c.name = name.into();
+        let numbers = [
+            ("psnr", "29.41 dB"),
+            ("ssim", "0.9123"),
+            ("perceptual", "0.1100"),
+            ("offset", "0.31 σ"),
+            ("distance", "1.02 σ"),
+            ("identity", "0.981"),
+            ("edit", "0.95"),
+            ("kB", "1234.5"),
+            ("seconds", "11.2"),
+        ];
+        // Some rungs have no offset; its column keeps its place.
+        let known = numbers.into_iter().filter(|(n, _)| *n != "offset" || name == "W+");
+        c.numbers = known.map(|(n, v)| (n.into(), v.into())).collect();
+        c.curve = vec![1.0, 0.1];
+    }
+    all
+}
+
+#[test]
+fn every_rung_of_a_ladder_has_a_column_and_a_line() {
+    for (size, curves) in [((80, 24), false), ((100, 30), false), ((120, 40), true)] {
+        let shown = text(&mut Compare::new(ladder(), ".".into()), size);
+        let (panes, below) = shown.split_at(shown.find("  rung ").unwrap());
+        for name in ["▸ Z", "W", "W+", "S", "F", "pti"] {
+            // On a narrow screen as many as fit.
+            let titled = panes.split_whitespace().any(|w| w == name.trim_start_matches("▸ "));
+            assert!(titled || size.0 == 80, "{name} {size:?}: {shown}");
+            assert!(
+                below.lines().any(|l| l
+                    .trim_start_matches("▸ ")
+                    .trim_start()
+                    .starts_with(name.trim_start_matches("▸ "))),
+                "{name}: {shown}"
+            );
+        }
+        let head = below.lines().next().unwrap();
+        let names = "rung psnr ssim perceptual offset distance identity edit kB seconds";
+        assert_eq!(head.split_whitespace().collect::<Vec<_>>().join(" "), names, "{shown}");
+        assert!(below.lines().nth(1).unwrap().contains("11.2"), "{shown}");
+        assert_eq!(
+            below.lines().nth(1).unwrap().contains('▇')
+                || below.lines().nth(1).unwrap().contains('█'),
+            curves,
+            "{shown}"
+        );
+    }
+}

@@ -29,7 +29,7 @@ impl Image {
     /// read in it.
     pub fn with_words(raster: Raster, words: String) -> Arc<Self> {
         let mut hasher = DefaultHasher::new();
-        (raster.width, raster.channels, &raster.data).hash(&mut hasher);
+        (raster.width, raster.channels, &raster.data, &words).hash(&mut hasher);
         Arc::new(Self { hash: hasher.finish(), raster, words })
     }
 

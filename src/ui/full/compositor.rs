@@ -152,6 +152,14 @@ impl Compositor {
         (placed, Vec::new())
     }
 
+    /// The characters of the last frame, row by row; none before the first.
+    #[cfg(test)]
+    pub(crate) fn rows(&self) -> Vec<String> {
+        let Some(last) = &self.before else { return Vec::new() };
+        let row = |cells: &[Cell]| cells.iter().map(Cell::symbol).collect();
+        last.content.chunks(usize::from(last.area.width)).map(row).collect()
+    }
+
     /// Takes from a cell the colours that the terminal lacks.
     fn fade(&self, cell: &mut Cell) {
         for colour in [&mut cell.fg, &mut cell.bg] {

@@ -10,6 +10,7 @@ mod compositor;
 mod keys;
 mod owner;
 mod pictures;
+mod pixels;
 mod run;
 
 pub use canvas::{Canvas, Image};

@@ -5,15 +5,12 @@
 //! that appears is written as a blank, and one that goes is overwritten by what comes.
 
 use super::cache::Cache;
-use super::canvas::{Image, Visible};
+use super::canvas::Visible;
+use super::pixels::Pixels;
 use crate::error::Result;
-use crate::image::Raster;
 use crate::render::blocks::{self, Blocks};
-use crate::render::iterm::Iterm;
 use crate::render::kitty::{Kitty, PLACEHOLDER, placeholder};
-use crate::render::sink::reduced;
 use crate::render::sinks::sink_for;
-use crate::render::sixel::Sixel;
 use crate::render::text::{cut, described, wrap};
 use crate::render::{Colours, ImageSink, Protocol, Terminal};
 use crate::ui::pen;
@@ -22,12 +19,11 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Color;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::Arc;
 
 /// Pictures that kitty keeps although they are not on the screen, for scrolling back.
 const STORED: usize = 48;
 /// Bytes of encoded or reduced pictures that are kept.
-const BUDGET: usize = 48 << 20;
+pub(super) const BUDGET: usize = 48 << 20;
 
 /// Shows the pictures of frames on one terminal.
 pub(super) struct Pictures {
@@ -66,20 +62,6 @@ struct Kept {
     pixels: (usize, usize),
 }
 
-/// Pictures that are painted over cells.
-struct Pixels {
-    painter: Painter,
-    /// Pictures in the resolution of the screen.
-    sized: Cache<Raster>,
-    /// The bytes of their visible parts.
-    encoded: Cache<Vec<u8>>,
-}
-
-enum Painter {
-    Sixel(Sixel),
-    Iterm(Iterm),
-}
-
 /// A picture on the screen.
 #[derive(Clone, Debug, PartialEq)]
 struct Shown {
@@ -99,8 +81,8 @@ impl Pictures {
                 all: Vec::new(),
                 count: 0,
             }),
-            Protocol::Sixel => Way::Pixels(Pixels::new(Painter::Sixel(Sixel::new(terminal)))),
-            Protocol::Iterm => Way::Pixels(Pixels::new(Painter::Iterm(Iterm::new(terminal)))),
+            Protocol::Sixel => Way::Pixels(Pixels::sixel(terminal)),
+            Protocol::Iterm => Way::Pixels(Pixels::iterm(terminal)),
         };
         Self {
             sink: sink_for(terminal),
@@ -114,7 +96,7 @@ impl Pictures {
 
     /// Whether a sixel may scroll the screen when it reaches the last row.
     pub(super) fn spares_last_row(&self) -> bool {
-        matches!(&self.way, Way::Pixels(p) if matches!(p.painter, Painter::Sixel(_)))
+        matches!(&self.way, Way::Pixels(p) if p.scrolls())
     }
 
     /// Frees what stays in the outer terminal of tmux, whose pictures belong to no screen of ours.
@@ -365,7 +347,7 @@ impl Stored {
 }
 
 /// The visible part of a picture of `pixels`: left, top, width, height in pixels.
-fn source(seen: &Visible, pixels: (usize, usize)) -> [usize; 4] {
+pub(super) fn source(seen: &Visible, pixels: (usize, usize)) -> [usize; 4] {
     let range = |from: u16, count: u16, all: u16, pixels: usize| {
         let at =
             |n: u16| (usize::from(n) * pixels + usize::from(all) / 2) / usize::from(all.max(1));
@@ -375,81 +357,4 @@ fn source(seen: &Visible, pixels: (usize, usize)) -> [usize; 4] {
     let (x, w) = range(seen.part.x, seen.part.width, seen.size.0, pixels.0);
     let (y, h) = range(seen.part.y, seen.part.height, seen.size.1, pixels.1);
     [x, y, w, h]
-}
-
-impl Pixels {
-    fn new(painter: Painter) -> Self {
-        Self { painter, sized: Cache::new(BUDGET), encoded: Cache::new(BUDGET / 2) }
-    }
-
-    /// The bytes that paint the visible part of a picture at the cursor.
-    fn part(&mut self, seen: &Visible, cell: (u16, u16)) -> Result<Arc<Vec<u8>>> {
-        let Self { painter, sized, encoded } = self;
-        let key = |part| (seen.image.hash(), seen.size, part);
-        encoded.get(key(seen.part), || {
-            let whole = sized.get(key(Rect::default()), || {
-                let whole = painter.whole(&seen.image, seen.size, cell)?;
-                let bytes = whole.data.len();
-                Ok::<_, crate::error::Error>((whole, bytes))
-            })?;
-            let mut bytes = Vec::new();
-            if let Some(part) = painter.crop(&whole, seen, cell)? {
-                match painter {
-                    Painter::Sixel(sixel) => sixel.send(&mut bytes, &part)?,
-                    Painter::Iterm(iterm) => {
-                        iterm.send(&mut bytes, &part, (seen.part.width, seen.part.height))?;
-                    }
-                }
-            }
-            let size = bytes.len();
-            Ok((bytes, size))
-        })
-    }
-}
-
-impl Painter {
-    /// The picture in the resolution in which it is sent.
-    fn whole(&self, image: &Image, size: (u16, u16), cell: (u16, u16)) -> Result<Raster> {
-        match self {
-            Self::Sixel(sixel) => sixel.pixels(image.raster(), size),
-            Self::Iterm(_) => padded(&reduced(image.raster(), cell, size)?, size, cell),
-        }
-    }
-
-    /// The visible part; `None` when it has no pixels.
-    fn crop(&self, whole: &Raster, seen: &Visible, cell: (u16, u16)) -> Result<Option<Raster>> {
-        let [x, y, w, h] = match self {
-            // One pixel of a sixel is one of the screen.
-            Self::Sixel(_) => {
-                let range = |from: u16, count: u16, per: u16, all: usize| {
-                    let first = usize::from(from) * usize::from(per);
-                    let count = usize::from(count) * usize::from(per);
-                    (first, count.min(all.saturating_sub(first)))
-                };
-                let (x, w) = range(seen.part.x, seen.part.width, cell.0, whole.width);
-                let (y, h) = range(seen.part.y, seen.part.height, cell.1, whole.height);
-                [x, y, w, h]
-            }
-            Self::Iterm(_) => source(seen, (whole.width, whole.height)),
-        };
-        (w > 0 && h > 0).then(|| whole.crop(x, y, w, h)).transpose()
-    }
-}
-
-/// The picture with transparent pixels on its right or bottom side, so that whole cells keep its
-/// aspect ratio.
-fn padded(picture: &Raster, size: (u16, u16), cell: (u16, u16)) -> Result<Raster> {
-    let frame = (
-        usize::from(size.0.max(1)) * usize::from(cell.0.max(1)),
-        usize::from(size.1.max(1)) * usize::from(cell.1.max(1)),
-    );
-    let (w, h) = (picture.width, picture.height);
-    let wide = w.max((h * frame.0).div_ceil(frame.1));
-    let high = h.max((w * frame.1).div_ceil(frame.0));
-    let mut all = Raster::filled(wide, high, &[0; 4])?;
-    let rgba = picture.convert(4)?.0;
-    for (from, to) in rgba.data.chunks_exact(w * 4).zip(all.data.chunks_exact_mut(wide * 4)) {
-        to[..w * 4].copy_from_slice(from);
-    }
-    Ok(all)
 }

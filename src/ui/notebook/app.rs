@@ -79,8 +79,6 @@ pub struct NotebookApp {
     pub(super) live: Option<Live>,
     /// The screens above the notebook; the last one has the keys.
     pub(super) rooms: Vec<Room>,
-    /// Whether text replaces pictures, as last drawn.
-    pub(super) describes: bool,
     pub(super) screen: Screen,
     pub(super) colour: Colour,
     /// A line about the generator and the device.
@@ -124,7 +122,6 @@ impl NotebookApp {
             typed,
             live: None,
             rooms: Vec::new(),
-            describes: false,
             screen: Screen::default(),
             colour,
             about,

@@ -77,7 +77,6 @@ impl App for NotebookApp {
     }
 
     fn draw(&mut self, canvas: &mut Canvas<'_>) {
-        self.describes = canvas.describes();
         self.follow_run();
         if let Some(room) = self.rooms.last_mut() {
             return room.app_mut().draw(canvas);

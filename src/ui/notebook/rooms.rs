@@ -26,9 +26,6 @@ impl NotebookApp {
 
     /// Opens the full view of the result of the cell with the cursor.
     pub(super) fn view_result(&mut self) {
-        if self.describes {
-            return self.notebook.say("this terminal shows no pictures");
-        }
         match self.notebook.comparison(self.place().cell) {
             Ok(comparison) => {
                 let folder = self.notebook.session.snapshot().state.options.out.clone();
@@ -70,19 +67,35 @@ impl Notebook {
     pub fn comparison(&mut self, at: usize) -> Result<Comparison> {
         let cell = self.editor.document().cells().get(at).map_or(0, |c| c.id);
         let values = self.pictured(cell);
-        if values.iter().any(|(_, value)| matches!(value, Value::Inversion(_))) {
-            return compare::of_values(&values);
+        let snapshot = self.session.snapshot();
+        let inverted = |value: &Value| match value {
+            Value::Inversion(_) => true,
+            Value::Table(table) => !table.found.is_empty(),
+            _ => false,
+        };
+        if values.iter().any(|(_, value)| inverted(value)) {
+            let mut all = compare::of_values(&values)?;
+            compare::read(&mut all, &values, &snapshot.state)?;
+            return Ok(all);
         }
         let pictures = |piece: &Piece| match piece {
             Piece::Pictures { all } => all.clone(),
             _ => Vec::new(),
         };
+        let table = |piece: &Piece| match piece {
+            Piece::Table { table } => table.table().ok(),
+            _ => None,
+        };
         let shown: Vec<Shown> = self.output(cell).iter().flat_map(pictures).collect();
+        let tables: Vec<_> = self.output(cell).iter().filter_map(table).collect();
         if shown.is_empty() {
             return Err(Error::new(Kind::Usage, "this cell shows no picture")
                 .hint("choose a cell with one, or run it first"));
         }
-        compare::of_pictures(shown.iter().map(|s| self.kept(s)).collect::<Result<Vec<_>>>()?)
+        let pictures = shown.iter().map(|s| self.kept(s)).collect::<Result<Vec<_>>>()?;
+        let mut all = compare::of_pictures(pictures, &tables)?;
+        compare::read(&mut all, &values, &snapshot.state)?;
+        Ok(all)
     }
 
     fn kept(&mut self, one: &Shown) -> Result<(String, Raster)> {
@@ -92,7 +105,7 @@ impl Notebook {
         Ok((one.caption.clone(), image.raster().clone()))
     }
 
-    /// The pictures and inversions among the values of a cell's last run that no other cell has
+    /// The pictures, inversions and tables of inversions among the values of a cell's last run that no other cell has
     /// bound since.
     fn pictured(&self, cell: u64) -> Vec<(String, Value)> {
         let Some(ran) = self.ran(cell) else { return Vec::new() };
@@ -100,6 +113,11 @@ impl Notebook {
         let own = |name: &&String| self.bound.get(*name).is_none_or(|key| *key == ran.key);
         let value = |name: &String| Some((name.clone(), snapshot.state.names.get(name)?.clone()));
         let all = ran.names.iter().filter(own).filter_map(value);
-        all.filter(|(_, v)| matches!(v, Value::Image(_) | Value::Inversion(_))).collect()
+        let pictured = |v: &Value| match v {
+            Value::Image(_) | Value::Inversion(_) => true,
+            Value::Table(table) => !table.found.is_empty(),
+            _ => false,
+        };
+        all.filter(|(_, v)| pictured(v)).collect()
     }
 }

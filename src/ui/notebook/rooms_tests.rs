@@ -137,3 +137,72 @@ fn the_full_view_shows_an_inversion_with_its_numbers_or_the_pictures() {
     desk.typed("o");
     assert!(desk.last.contains("target") && desk.last.contains("inverted"), "{}", desk.last);
 }
+
+#[test]
+fn the_full_view_of_a_ladder_shows_every_rung_with_the_numbers_of_its_row() {
+    let place = Place::with("#%%\nt = ladder(sample(seed: 3), steps: 2)\n\n#%%\nt\n");
+    let mut desk = Desk::new(&place, Protocol::Blocks, false);
+    desk.size = (120, 40);
+    desk.typed("R");
+    desk.settle();
+    let rungs = ["Z", "W", "W+", "S", "F", "pti"];
+    let complete = |desk: &mut Desk, at: usize| {
+        desk.app.notebook().editor.jump(super::editor::Place { cell: at, at: 0 });
+        desk.typed("o");
+        assert!(matches!(desk.app.rooms.last(), Some(Room::Compare(_))), "cell {at}");
+        let shown = desk.last.clone();
+        assert!(shown.contains("target: "), "{shown}");
+        let (panes, table) = shown.split_at(shown.find("  rung ").expect("the table of the rungs"));
+        for name in rungs {
+            assert!(panes.split_whitespace().any(|word| word == name), "{name}: {shown}");
+            let line = table.lines().find(|l| l.split_whitespace().any(|word| word == name));
+            assert!(line.is_some_and(|l| l.contains(" dB")), "{name}: {shown}");
+        }
+        for name in ["psnr", "offset", "identity", "kB", "seconds"] {
+            assert!(table.contains(name), "{name}: {shown}");
+        }
+        desk.typed("q");
+        table
+            .lines()
+            .take(7)
+            .map(|line| line.split("  ▁").next().unwrap_or("").to_owned())
+            .collect::<Vec<_>>()
+    };
+    let first = complete(&mut desk, 0);
+    complete(&mut desk, 1);
+    // Another process has the pictures and the table, and no values.
+    assert!(desk.app.notebook().close());
+    drop(desk);
+    std::fs::remove_dir_all(&place.journals).unwrap();
+    let mut desk = Desk::new(&place, Protocol::Blocks, false);
+    desk.size = (120, 40);
+    let again = complete(&mut desk, 0);
+    let numbers = |lines: &[String]| -> Vec<Vec<String>> {
+        let words = |l: &String| {
+            l.split_whitespace().filter(|w| w.parse::<f64>().is_ok()).map(String::from).collect()
+        };
+        lines.iter().map(words).collect()
+    };
+    assert_eq!(numbers(&first), numbers(&again));
+}
+
+#[test]
+fn the_full_view_says_in_words_what_it_cannot_show() {
+    let place = Place::with("#%%\nr = invert(sample(seed: 3), space: W, steps: 3)\n");
+    for protocol in [Protocol::Words, Protocol::None] {
+        let mut desk = Desk::new(&place, protocol, false);
+        desk.size = (90, 40);
+        desk.typed("R");
+        desk.settle();
+        desk.app.notebook().editor.jump(super::editor::Place::default());
+        desk.typed("o");
+        assert!(matches!(desk.app.rooms.last(), Some(Room::Compare(_))));
+        // The sentences are written into the frame after it was drawn.
+        for words in ["target: picture", "▸ r", "psnr", "PSNR by region", "loss "] {
+            assert!(desk.last.contains(words), "{words}: {}", desk.last);
+        }
+        desk.typed("q");
+        assert!(desk.app.rooms.is_empty());
+        assert!(desk.app.notebook().close());
+    }
+}

@@ -160,7 +160,6 @@ fn draw_cell(app: &mut NotebookApp, canvas: &mut Canvas<'_>, d: &Drawing<'_>) {
         }
         if n == 0 {
             margin(app, canvas, (d.k, y), mark);
-            run_time(app, canvas, d.cell.id, (d.view.width, y));
         }
         match row {
             Row::Title(title) => {
@@ -196,6 +195,9 @@ fn draw_cell(app: &mut NotebookApp, canvas: &mut Canvas<'_>, d: &Drawing<'_>) {
             }
             Row::Live(_) => {}
         }
+        if n == 0 {
+            run_time(app, canvas, d.cell.id, (d.view.width, y));
+        }
         // Bands without captions may follow each other.
         if let (Row::Band(all, row), Some(Row::Band(next, 0))) = (row, d.rows.get(n + 1))
             && row + 1 == all.rows
@@ -221,6 +223,7 @@ fn margin(app: &NotebookApp, canvas: &mut Canvas<'_>, (k, y): (usize, u16), mark
     canvas.text((5, y), shown, style, 1);
 }
 
+/// How long a cell ran, at the right end of its first row.
 fn run_time(app: &NotebookApp, canvas: &mut Canvas<'_>, id: u64, (right, y): (u16, u16)) {
     let text = match app.notebook.ran(id) {
         Some(ran) if ran.millis >= LONG => format::time(Duration::from_millis(ran.millis)),
@@ -228,7 +231,10 @@ fn run_time(app: &NotebookApp, canvas: &mut Canvas<'_>, id: u64, (right, y): (u1
         _ => return,
     };
     let x = right.saturating_sub(width(&text) as u16 + 1);
-    canvas.text((x, y), &text, quiet(), 12);
+    // Never over the text of the cell, nor right behind it.
+    if (x.saturating_sub(2)..right).all(|x| canvas.buffer[(x, y)].symbol() == " ") {
+        canvas.text((x, y), &text, quiet(), 12);
+    }
 }
 
 /// The colours of a cell's text.

@@ -9,8 +9,10 @@ use crate::session::recall::numbered;
 use crate::session::script::{cells_of, script};
 use crate::session::{Cell, Reply, Request, Setting, Status, in_force, is_result};
 use crate::ui::commands::{self, Command};
+use crate::ui::compare::{self, Comparison};
 use crate::ui::screen::Theme;
-use crate::ui::{Keys, compare, doctor, format, help, screen};
+use crate::ui::{Keys, doctor, format, help, screen};
+use crate::value::Value;
 use crate::words;
 
 /// Lines that `:history WORDS` lists.
@@ -277,7 +279,9 @@ impl Repl {
             && let Ok(cell) = number.parse()
         {
             let blocks = self.results(Some(cell))?;
-            return self.runner.compare(compare::of_pictures(compare::captioned(&blocks))?);
+            let tables = compare::tabled(&blocks);
+            let found = compare::of_pictures(compare::captioned(&blocks), &tables)?;
+            return self.compare(found, &[]);
         }
         let last = || self.now().last_inversion().into_iter().collect();
         let names: Vec<String> = if names.is_empty() { last() } else { names.to_vec() };
@@ -294,6 +298,12 @@ impl Repl {
                 .hint("names of pictures and inversions")),
         };
         let values = names.iter().map(named).collect::<Result<Vec<_>>>()?;
-        self.runner.compare(compare::of_values(&values)?)
+        self.compare(compare::of_values(&values)?, &values)
+    }
+
+    /// Shows a comparison of these values on the full screen.
+    fn compare(&mut self, mut all: Comparison, values: &[(String, Value)]) -> Result<()> {
+        compare::read(&mut all, values, &self.now().state)?;
+        self.runner.compare(all)
     }
 }
