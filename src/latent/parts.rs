@@ -1,6 +1,6 @@
 //! The parts of a code: its tensors, by what they are.
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use candle_core::{DType, Device, Tensor};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
