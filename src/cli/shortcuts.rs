@@ -23,7 +23,7 @@ pub struct How {
 }
 
 /// A text of the language.
-fn quoted(path: &Path) -> Result<String> {
+pub(super) fn quoted(path: &Path) -> Result<String> {
     let text = path
         .to_str()
         .ok_or_else(|| Error::new(Kind::Usage, "the path is not UTF-8").hint("rename the file"))?;

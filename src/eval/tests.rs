@@ -31,9 +31,9 @@ impl Display {
 
 /// Keeps what a program shows and prints.
 #[derive(Default)]
-struct Kept {
+pub(super) struct Kept {
     shown: Vec<(Display, Value)>,
-    printed: Vec<String>,
+    pub(super) printed: Vec<String>,
 }
 
 impl Output for Kept {

@@ -1,10 +1,12 @@
 //! Networks that are not generators: what looks at pictures.
 
 mod encoder;
+mod regressor;
 mod resize;
 mod trunk;
 
 pub use encoder::{Encoder, EncoderConfig, PassNet};
+pub use regressor::{Places, REGRESSION, Regressor, RegressorConfig};
 pub use resize::{area_matrix, resize_to};
 pub use trunk::Trunk;
 
