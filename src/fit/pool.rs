@@ -2,8 +2,8 @@
 //! chunk at a time and kept in files, so that a second call draws none of them again.
 
 use super::target;
-use crate::control;
-use crate::error::{Error, Result};
+use crate::control::{Control, Stop};
+use crate::error::{Error, Kind, Result};
 use crate::generator::{Generator, batch_size};
 use crate::limits::LIMITS;
 use crate::network::resize_to;
@@ -34,6 +34,7 @@ pub struct Pool<'g> {
     seed: u64,
     side: usize,
     folder: Option<PathBuf>,
+    control: &'g Control,
     chunks: Vec<Chunk>,
 }
 
@@ -44,8 +45,9 @@ impl<'g> Pool<'g> {
         seed: u64,
         side: usize,
         folder: Option<PathBuf>,
+        control: &'g Control,
     ) -> Self {
-        Self { generator, seed, side, folder, chunks: Vec::new() }
+        Self { generator, seed, side, folder, control, chunks: Vec::new() }
     }
 
     /// Number of samples.
@@ -86,7 +88,10 @@ impl<'g> Pool<'g> {
         let size = batch_size(g.spec().width, g.spec().height);
         let mut all = Vec::new();
         for from in (0..CHUNK).step_by(size) {
-            control::check()?;
+            // Any stop ends a chunk, also one that is to keep what there is.
+            if self.control.stop() != Stop::No {
+                return Err(Error::new(Kind::Interrupted, "stopped"));
+            }
             let n = size.min(CHUNK - from);
             let part = |t: &Tensor| Ok::<_, Error>(t.narrow(0, from, n)?.contiguous()?);
             let labels = labels.as_ref().map(part).transpose()?;

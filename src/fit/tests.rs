@@ -26,6 +26,7 @@ fn start(g: &dyn Generator) -> Start {
 
 fn fitted(setting: &Setting, control: &Control) -> crate::error::Result<Fitted> {
     let g = toy();
+    let _entered = control.enter();
     fit(&*g, &start(&*g), setting, control)
 }
 

@@ -60,7 +60,7 @@ pub fn fit(
     let began = Instant::now();
     let target = Target::of(g)?;
     let folder = setting.folder.clone();
-    let pool = Pool::new(g, setting.seed, start.shape.side, folder);
+    let pool = Pool::new(g, setting.seed, start.shape.side, folder, control);
     let trained = (began, 0);
     let mut work = Work { g, start, setting, control, target, pool, began, trained, before: 0.0 };
     work.whole()
@@ -113,8 +113,6 @@ impl Work<'_> {
             None => self.regressed()?,
         };
         self.train(&mut network, &mut best, r2_ridge)?;
-        // Beyond this nothing is lost by a first Ctrl-C.
-        self.control.keep();
         self.save(&network, &best, r2_ridge)?;
         if network.step > 0 {
             self.refit(&mut network, &mut best)?;
@@ -144,6 +142,7 @@ impl Work<'_> {
             self.pool.grow()?;
         }
         self.before = header.seconds;
+        self.control.keep();
         let network = Network::restore(self.start, tensors, header.step, RATE)?;
         let own = |(name, t): (&String, &Tensor)| {
             name.strip_prefix("best.").map(|name| (name.to_owned(), t.clone()))
@@ -191,6 +190,8 @@ impl Work<'_> {
         if self.pool.len() < HELD + LEAST {
             return Err(self.stopped(self.pool.len(), wanted));
         }
+        // From here on a first Ctrl-C keeps what there is.
+        self.control.keep();
         let fitted: Vec<usize> = (HELD..self.pool.len()).collect();
         let (units, found) = self.solved(&self.start.tensors, &fitted)?;
         let network = Network::new(self.start, units, &found, RATE)?;
