@@ -29,6 +29,9 @@ pub struct Pass {
 
 /// The number of passes that brings the pictures of some samples nearest, and the scores up to it
 /// on others: `choose` and `test` are their places in the pool.
+///
+/// # Errors
+/// When rendering fails; `Interrupted` when it is stopped.
 pub fn passes(
     (g, encoder): (&dyn Generator, &dyn Encoder),
     (pool, target): (&Pool<'_>, &Target),

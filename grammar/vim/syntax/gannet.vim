@@ -8,22 +8,22 @@ let s:cpo = &cpo
 set cpo&vim
 
 let s:functions = ["attributes", "blank", "channel", "compare", "cosine", "diagnose",
-\ "direction", "explore", "faces", "files", "grid", "hist", "identity", "image", "images",
-\ "info", "invert", "ladder", "latent", "len", "lerp", "mae", "mask", "max", "mean", "measure",
-\ "min", "mix", "ms_ssim", "mse", "norm", "paste", "path", "perceptual", "plot", "print",
-\ "psnr", "render", "rmse", "sample", "save", "scatter", "slerp", "ssim", "strip", "sum",
-\ "table", "text", "to"]
+\ "direction", "explore", "faces", "files", "fit", "grid", "hist", "identity", "image",
+\ "images", "info", "invert", "ladder", "latent", "len", "lerp", "mae", "mask", "max", "mean",
+\ "measure", "min", "mix", "ms_ssim", "mse", "norm", "paste", "path", "perceptual", "plot",
+\ "print", "psnr", "render", "rmse", "sample", "save", "scatter", "slerp", "ssim", "strip",
+\ "sum", "table", "text", "to"]
 let s:bare = ["mean_w", "pc"]
 let s:arguments = ["a", "align", "along", "b", "best_of", "bins", "box", "camera", "channels",
 \ "class", "closed", "code", "codes", "columns", "combine", "cutoff", "depth", "directions",
 \ "ellipse", "face", "feather", "fill", "fill_lr", "fov", "fps", "frames", "from", "gap",
 \ "generations", "ground", "history", "index", "init", "into", "invert", "key", "l1", "l2",
-\ "labels", "layer", "layers", "leapfrog", "log", "lr", "mask", "match", "method", "model",
-\ "n", "name", "noise", "of", "offset", "optimizer", "outside", "over", "passes", "path",
-\ "perceptual", "picture", "pictures", "pitch", "prior_pn", "psi", "quality", "rank", "refine",
-\ "restarts", "rotate", "schedule", "search", "seed", "shift", "sigma", "size", "space",
-\ "start", "steps", "t", "temperature", "to", "truncation", "tune", "tune_lr", "until",
-\ "value", "values", "x", "y", "yaw"]
+\ "labels", "layer", "layers", "leapfrog", "log", "lr", "mask", "match", "method", "minutes",
+\ "model", "n", "name", "noise", "of", "offset", "optimizer", "out", "outside", "over",
+\ "passes", "path", "perceptual", "picture", "pictures", "pitch", "prior_pn", "psi", "quality",
+\ "rank", "refine", "restarts", "rotate", "samples", "schedule", "search", "seed", "shift",
+\ "sigma", "size", "space", "start", "steps", "t", "temperature", "to", "truncation", "tune",
+\ "tune_lr", "until", "value", "values", "what", "x", "y", "yaw"]
 let s:choices = ["adam", "adamax", "all", "any", "auto", "basincma", "black", "center",
 \ "changed", "cma", "const", "constant", "cosine", "dhr", "ellipse", "encoder", "face", "ffhq",
 \ "hmc", "hybrid", "latent", "lbfgs", "linear1cycle", "linear1cycledrop", "mean", "none",
