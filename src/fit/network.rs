@@ -151,18 +151,17 @@ impl Network {
         Ok(self.says(weights, pictures)?.detach())
     }
 
-    /// One step on a batch: pictures `[N, C, R, R]` and their codes in units of the axes `[N, M]`;
-    /// gives the loss before it: squared errors of the axes, weighed by their spread.
+    /// One step on a batch: pictures `[N, C, R, R]` and their codes in units of the axes `[N, M]`.
+    /// The loss is the squared errors of the axes, weighed by their spread.
     ///
     /// # Errors
     /// When a tensor operation fails, and when the loss is not finite.
-    pub fn descend(&mut self, pictures: &Tensor, wanted: &Tensor, shares: &Tensor) -> Result<f64> {
+    pub fn descend(&mut self, pictures: &Tensor, wanted: &Tensor, shares: &Tensor) -> Result<()> {
         let now: Named =
             self.variables.iter().map(|(n, v)| (n.clone(), v.as_tensor().clone())).collect();
         let apart = (self.says(&now, pictures)? - wanted)?.sqr()?;
         let loss = apart.broadcast_mul(shares)?.sum(1)?.mean(0)?;
-        let value = f64::from(loss.to_scalar::<f32>()?);
-        if !value.is_finite() {
+        if !loss.to_scalar::<f32>()?.is_finite() {
             return Err(Error::runtime("the training of the encoder diverged"));
         }
         let gradients = loss.backward()?;
@@ -182,7 +181,7 @@ impl Network {
                 *mean = ((&*mean * MEAN)? + (next * (1.0 - MEAN))?)?.detach();
             }
         }
-        Ok(value)
+        Ok(())
     }
 
     /// Gives the mean of the weights another linear map, which reads features in other units; gives

@@ -301,7 +301,7 @@ impl Work<'_> {
             }
             let (pictures, codes) = self.pool.take(&self.batch(network.step))?;
             let wanted = self.target.whitened(&codes)?;
-            let loss = network.descend(&pictures, &wanted, &self.target.shares)?;
+            network.descend(&pictures, &wanted, &self.target.shares)?;
             if network.step.is_multiple_of(LOOK) {
                 let error = self.error(network, &network.mean)?;
                 if error < best.error {
@@ -309,7 +309,8 @@ impl Work<'_> {
                     *best = Best { step: network.step, error, weights };
                 }
             }
-            let losses = vec![("batch", loss), ("held out", best.error)];
+            // One number, of what is kept: the terms of a report are summed up.
+            let losses = vec![("held out", best.error)];
             self.report("train", (network.step, self.total(network.step)), losses);
             if saved.elapsed() >= SAVE {
                 self.save(network, best, r2_ridge)?;
