@@ -82,7 +82,8 @@ pub const BUILTIN: Builtin = Builtin {
               `method: encoder` runs them alone. Each pass moves the code by what the encoder sees \
               differ between the target and the picture so far (ReStyle, Alaluf et al. 2021). \
               Ctrl-C ends it and keeps what it has; a second call goes on where the first one \
-              ended. Generators of three channels from 64 pixels on begin with the embedded \
+              ended: samples and state wait in `checkpoints/fit-…` of the state folder, up to \
+              300 MB, and may be removed. Generators of three channels from 64 pixels on begin with the embedded \
               attribute network, others with random convolutions. On the command line: `gannet fit \
               encoder MODEL`.",
     examples: &[Example {
