@@ -113,6 +113,13 @@ fn a_first_interrupt_keeps_what_there_is() {
     // Enough samples for the regression, but not all of them.
     let report = half("draw samples", 128).unwrap().report;
     assert_eq!((report.steps, report.samples), (0, 48));
+    // A run with exact steps does not go on from a regression of fewer samples.
+    let folder = tempfile::tempdir().unwrap();
+    let kept = setting(96, 2, Some(folder.path()));
+    let short = fitted(&kept, &stopping("draw samples", 128, Stop::Keep)).unwrap();
+    assert_eq!((short.report.steps, short.report.samples), (0, 48));
+    let whole = fitted(&setting(96, 2, None), &Control::default()).unwrap();
+    assert!(bits(&fitted(&kept, &Control::default()).unwrap()) == bits(&whole));
     let few = half("draw samples", 32).err().unwrap();
     assert_eq!(few.kind(), Kind::Interrupted);
 }

@@ -61,8 +61,8 @@ pub fn fit(
     let target = Target::of(g)?;
     let folder = setting.folder.clone();
     let pool = Pool::new(g, setting.seed, start.shape.side, folder, control);
-    let trained = (began, 0);
-    let mut work = Work { g, start, setting, control, target, pool, began, trained, before: 0.0 };
+    let (trained, before, short) = ((began, 0), 0.0, false);
+    let mut work = Work { g, start, setting, control, target, pool, began, trained, before, short };
     work.whole()
 }
 
@@ -100,6 +100,9 @@ struct Work<'a> {
     trained: (Instant, usize),
     /// Seconds of earlier calls.
     before: f64,
+    /// Whether the regression has fewer samples than a run with exact steps was to have: such a
+    /// run begins its regression again.
+    short: bool,
 }
 
 impl Work<'_> {
@@ -192,6 +195,7 @@ impl Work<'_> {
         }
         // From here on a first Ctrl-C keeps what there is.
         self.control.keep();
+        self.short = matches!(self.setting.limit, Limit::Steps(_)) && self.pool.len() < wanted;
         let fitted: Vec<usize> = (HELD..self.pool.len()).collect();
         let (units, found) = self.solved(&self.start.tensors, &fitted)?;
         let network = Network::new(self.start, units, &found, RATE)?;
@@ -345,7 +349,7 @@ impl Work<'_> {
     }
 
     fn save(&self, network: &Network, best: &Best, r2_ridge: f64) -> Result<()> {
-        let Some(path) = self.place() else { return Ok(()) };
+        let Some(path) = self.place().filter(|_| !self.short) else { return Ok(()) };
         let header = Header {
             of: self.name(),
             drawn: self.pool.len(),
