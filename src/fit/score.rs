@@ -9,7 +9,7 @@ use crate::network::Encoder;
 use candle_core::{DType, Tensor};
 
 /// Passes that are tried.
-pub const MOST_PASSES: usize = 4;
+pub const MOST_PASSES: usize = 6;
 /// Pictures by which the number of passes is chosen, and those that are scored. They are whole
 /// pictures of the generator, so they are few.
 const CHOOSING: usize = 4;
