@@ -14,6 +14,8 @@ pub const MOST_PASSES: usize = 6;
 /// pictures of the generator, so they are few.
 const CHOOSING: usize = 4;
 const SCORED: usize = 8;
+/// What further passes have to gain, in dB.
+const WORTH: f64 = 0.25;
 
 /// The mean code, or the codes after a pass, on samples that were held out.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
@@ -27,7 +29,7 @@ pub struct Pass {
     pub psnr: f64,
 }
 
-/// The number of passes that brings the pictures of some samples nearest, and the scores up to it
+/// The fewest passes that bring the pictures of some samples about as near as any do, and the scores up to it
 /// on others: `choose` and `test` are their places in the pool.
 ///
 /// # Errors
@@ -39,8 +41,10 @@ pub fn passes(
 ) -> Result<(usize, Vec<Pass>)> {
     let few = |places: &[usize], n: usize| places[..n.min(places.len())].to_vec();
     let tried = scores((g, encoder), (pool, target), &few(choose, CHOOSING), MOST_PASSES)?;
-    let best = tried.iter().skip(1).max_by(|a, b| a.psnr.total_cmp(&b.psnr));
-    let best = best.map_or(1, |p| p.passes);
+    let most = tried.iter().skip(1).map(|p| p.psnr).fold(f64::NEG_INFINITY, f64::max);
+    // Few pictures do not tell small gains from chance, and every pass takes time.
+    let enough = tried.iter().skip(1).find(|p| p.psnr >= most - WORTH);
+    let best = enough.map_or(1, |p| p.passes);
     Ok((best, scores((g, encoder), (pool, target), &few(test, SCORED), best)?))
 }
 

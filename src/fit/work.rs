@@ -33,11 +33,12 @@ const MOST_SOLVED: usize = 1536;
 const DRAWING: f64 = 0.6;
 /// Share of the time at which training ends: then the scores are taken.
 const TRAINING: f64 = 0.9;
-/// Pictures of one step, and how many of them are of the newest samples.
+/// Pictures of one step, and how many of them are of the newest samples: those that the regression
+/// has seen teach little.
 const BATCH: usize = 16;
-const NEWEST: usize = 4;
+const NEWEST: usize = 8;
 /// Steps between two chunks of further samples.
-const GROW: usize = 4;
+const GROW: usize = 2;
 /// Steps between two looks at the held-out samples.
 const LOOK: usize = 25;
 /// Adam's rate.
