@@ -9,13 +9,14 @@ use crate::network::Encoder;
 use candle_core::{DType, Tensor};
 
 /// Passes that are tried.
-pub const MOST_PASSES: usize = 6;
+pub const MOST_PASSES: usize = 4;
 /// Pictures by which the number of passes is chosen, and those that are scored. They are whole
 /// pictures of the generator, so they are few.
-const CHOOSING: usize = 4;
+const CHOOSING: usize = 6;
 const SCORED: usize = 8;
-/// What further passes have to gain, in dB.
+/// What a further pass has to gain, in dB, and what R² of w may lose.
 const WORTH: f64 = 0.25;
+const LOST: f64 = 0.02;
 
 /// The mean code, or the codes after a pass, on samples that were held out.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
@@ -29,7 +30,7 @@ pub struct Pass {
     pub psnr: f64,
 }
 
-/// The fewest passes that bring the pictures of some samples about as near as any do, and the scores up to it
+/// The passes that bring the pictures of some samples nearer, one by one, and the scores up to it
 /// on others: `choose` and `test` are their places in the pool.
 ///
 /// # Errors
@@ -41,10 +42,13 @@ pub fn passes(
 ) -> Result<(usize, Vec<Pass>)> {
     let few = |places: &[usize], n: usize| places[..n.min(places.len())].to_vec();
     let tried = scores((g, encoder), (pool, target), &few(choose, CHOOSING), MOST_PASSES)?;
-    let most = tried.iter().skip(1).map(|p| p.psnr).fold(f64::NEG_INFINITY, f64::max);
-    // Few pictures do not tell small gains from chance, and every pass takes time.
-    let enough = tried.iter().skip(1).find(|p| p.psnr >= most - WORTH);
-    let best = enough.map_or(1, |p| p.passes);
+    // Few pictures do not tell small gains from chance, and every pass takes time. One that brings
+    // the picture nearer and the code farther has found what the encoder does not see.
+    let gains = |pair: &&[Pass]| {
+        let [before, after] = [&pair[0], &pair[1]];
+        after.psnr >= before.psnr + WORTH && after.r2 >= before.r2 - LOST
+    };
+    let best = 1 + tried[1..].windows(2).take_while(gains).count();
     Ok((best, scores((g, encoder), (pool, target), &few(test, SCORED), best)?))
 }
 
