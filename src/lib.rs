@@ -96,6 +96,10 @@ pub mod face;
 #[cfg(not(feature = "internals"))]
 mod face;
 #[cfg(feature = "internals")]
+pub mod fit;
+#[cfg(not(feature = "internals"))]
+mod fit;
+#[cfg(feature = "internals")]
 pub mod generator;
 #[cfg(not(feature = "internals"))]
 mod generator;

@@ -23,7 +23,7 @@ const HOUSE: &[(&str, &[&str])] = &[
     ("r1", &["lang", "image", "weights", "device", "latent", "eigen"]),
     ("r2 network", &["network"]),
     ("r2", &["generator", "metric", "render"]),
-    ("r3", &["direction", "face", "invert"]),
+    ("r3", &["direction", "face", "fit", "invert"]),
     ("r4 value", &["value"]),
     ("r4 cache", &["cache"]),
     ("r4 builtin", &["builtin"]),

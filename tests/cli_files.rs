@@ -280,3 +280,31 @@ fn export_runs_what_has_no_result_and_keeps_it() {
     assert!(text(&o.stderr).contains("cell 2, 3"), "{}", text(&o.stderr));
     assert!(report().contains("does not hold"));
 }
+
+#[test]
+fn an_encoder_is_fitted_beside_its_model_and_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let pkl = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference/pkl/p4_32_gray.pkl");
+    let o = gannet(folder.path(), &["convert", pkl.to_str().unwrap(), "people.safetensors"]);
+    assert_eq!(code(&o), 0, "{}", text(&o.stderr));
+    let fit = ["fit", "encoder", "people.safetensors", "--samples", "32", "--steps", "0"];
+    let o = gannet(folder.path(), &[&fit[..], &["--json"]].concat());
+    assert_eq!(code(&o), 0, "{}", text(&o.stderr));
+    let table: serde_json::Value = serde_json::from_str(&text(&o.stdout)).unwrap();
+    assert!(table["type"] == "Table" && text(&o.stdout).contains("mean code"), "{table}");
+    let info = said(folder.path(), &["people.safetensors"]);
+    let words = info["encoder"].as_str().unwrap();
+    assert!(words.starts_with("people.encoder.safetensors: regression, "), "{words}");
+    assert!(words.contains("dB") && !words.contains("refused"), "{words}");
+    // Into a file of one's own; what is there and is no such encoder stays.
+    let own = gannet(folder.path(), &[&fit[..], &["--out", "own.encoder.safetensors"]].concat());
+    assert_eq!(code(&own), 0, "{}", text(&own.stderr));
+    let bytes = |name: &str| std::fs::read(folder.path().join(name)).unwrap();
+    assert!(bytes("own.encoder.safetensors") == bytes("people.encoder.safetensors"));
+    std::fs::write(folder.path().join("other.safetensors"), "x").unwrap();
+    let o = gannet(folder.path(), &[&fit[..], &["--out", "other.safetensors"]].concat());
+    assert!(code(&o) == 1 && text(&o.stderr).contains("is there"), "{}", text(&o.stderr));
+    assert_eq!(bytes("other.safetensors"), b"x");
+    let o = gannet(folder.path(), &[&fit[..], &["--minutes", "1"]].concat());
+    assert_eq!(code(&o), 2, "minutes and steps");
+}

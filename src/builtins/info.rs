@@ -110,7 +110,7 @@ pub fn model(m: &Loaded) -> Result<Vec<(String, String)>> {
         ("parameters", s.parameters.to_string()),
         ("spaces", spaces),
         ("directions", m.facts.direction_names()),
-        ("encoder", if m.facts.encoder { "yes" } else { "none" }.to_owned()),
+        ("encoder", m.encoder_words()?.unwrap_or_else(|| "none".to_owned())),
         ("fingerprint", s.fingerprint.clone()),
         ("sha256", m.sha256()?.to_owned()),
     ];

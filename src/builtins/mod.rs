@@ -14,6 +14,7 @@ mod examples;
 pub mod explore;
 mod faces;
 mod files;
+mod fit;
 mod grid;
 mod hist;
 mod identity;
@@ -78,6 +79,7 @@ pub const ALL: &[&Builtin] = &[
     &explore::BUILTIN,
     &faces::BUILTIN,
     &files::BUILTIN,
+    &fit::BUILTIN,
     &grid::BUILTIN,
     &hist::BUILTIN,
     &identity::BUILTIN,

@@ -7,6 +7,7 @@ mod doctor;
 mod editors;
 mod explore;
 mod export;
+mod fit;
 mod front;
 mod how;
 mod info;
@@ -258,6 +259,12 @@ enum Command {
         #[command(flatten)]
         reporting: Reporting,
     },
+    /// Make what a checkpoint lacks, from its own samples.
+    Fit {
+        /// What to make.
+        #[command(subcommand)]
+        which: fit::Which,
+    },
     /// Compare pictures with a target: on the full screen, or as numbers in a pipe.
     Compare {
         /// The target.
@@ -398,6 +405,7 @@ fn dispatch(cli: Cli) -> Result<u8> {
         Some(Command::Invert { images, how, reporting }) => {
             shortcuts::invert(&common, &images, &how, reporting)
         }
+        Some(Command::Fit { which }) => fit::fit(&common, &which),
         Some(Command::Compare { target, others }) => shortcuts::compare(&common, &target, &others),
         Some(Command::Explore { what }) => explore::explore(&common, what.as_deref()),
         Some(Command::Models { which: None }) => models::models(&common),

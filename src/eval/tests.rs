@@ -31,9 +31,9 @@ impl Display {
 
 /// Keeps what a program shows and prints.
 #[derive(Default)]
-struct Kept {
+pub(super) struct Kept {
     shown: Vec<(Display, Value)>,
-    printed: Vec<String>,
+    pub(super) printed: Vec<String>,
 }
 
 impl Output for Kept {
@@ -949,6 +949,7 @@ fn call_with(signature: &Signature, argument: (&str, &str)) -> String {
         Kind::Range => "0..2",
         Kind::Space => "W+",
         Kind::Number | Kind::Any => "1",
+        Kind::Choice if name == "what" => "encoder",
         Kind::List => "[1, 2]",
         Kind::Text if signature.name == "image" => "\"models/faces/examples/900000.jpg\"",
         Kind::Text => "\"x.png\"",

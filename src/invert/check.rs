@@ -50,7 +50,7 @@ impl Method {
             Safe(generator),
             self.name
         ))
-        .hint("method: optimize"))
+        .hint("method: optimize, or make an encoder from its samples: fit(encoder)"))
     }
 
     /// Refuses a parameter that it does not read: passes, a learning rate, or one of another

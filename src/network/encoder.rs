@@ -31,6 +31,39 @@ pub trait Encoder: Send + Sync {
     /// # Errors
     /// When the pictures have other channels than it reads.
     fn pass(&self, pictures: &Tensor, current: &Tensor) -> Result<Tensor>;
+
+    /// Checks that its codes and pictures fit the generator called `model`.
+    ///
+    /// # Errors
+    /// When they do not.
+    fn check(&self, model: &str, channels: usize, dims: &Dims) -> Result<()> {
+        let _ = (model, channels, dims);
+        Ok(())
+    }
+}
+
+/// Refuses an encoder of other sizes than those of a generator: each is channels of pictures, rows
+/// of codes and dimensions of a row.
+///
+/// # Errors
+/// When they differ.
+pub(super) fn fits(
+    name: &str,
+    mine: [usize; 3],
+    (model, wanted): (&str, [usize; 3]),
+) -> Result<()> {
+    if mine == wanted {
+        return Ok(());
+    }
+    let said = |[channels, rows, dim]: [usize; 3]| {
+        format!("{channels}-channel pictures and codes of {rows}×{dim}")
+    };
+    let model = Safe(model);
+    Err(Error::new(
+        Kind::Format,
+        format!("{name}: it is for {}, {model} makes {}", said(mine), said(wanted)),
+    )
+    .hint("put the encoder there that was trained for this generator"))
 }
 
 /// The settings of an encoder file.
@@ -124,29 +157,6 @@ impl PassNet {
         self.trunk.inputs() / 2
     }
 
-    /// Checks that its codes and pictures fit the generator called `model`.
-    ///
-    /// # Errors
-    /// When they are not.
-    pub fn check(&self, model: &str, channels: usize, dims: &Dims) -> Result<()> {
-        let (mine, wanted) = (
-            [self.channels(), self.config.num_ws, self.config.w_dim],
-            [channels, dims.num_ws, dims.w_dim],
-        );
-        if mine == wanted {
-            return Ok(());
-        }
-        let said = |[channels, rows, dim]: [usize; 3]| {
-            format!("{channels}-channel pictures and codes of {rows}×{dim}")
-        };
-        let model = Safe(model);
-        Err(Error::new(
-            Kind::Format,
-            format!("{}: it is for {}, {model} makes {}", self.name, said(mine), said(wanted)),
-        )
-        .hint("put the encoder there that was trained for this generator"))
-    }
-
     /// Pictures as the network reads them.
     fn fit(&self, pictures: &Tensor) -> Result<Tensor> {
         let channels = pictures.dims4()?.1;
@@ -169,6 +179,11 @@ impl Encoder for PassNet {
 
     fn passes(&self) -> usize {
         self.config.steps
+    }
+
+    fn check(&self, model: &str, channels: usize, dims: &Dims) -> Result<()> {
+        let mine = [self.channels(), self.config.num_ws, self.config.w_dim];
+        fits(&self.name, mine, (model, [channels, dims.num_ws, dims.w_dim]))
     }
 
     fn pass(&self, pictures: &Tensor, current: &Tensor) -> Result<Tensor> {

@@ -3,11 +3,13 @@
 mod backbone;
 mod encoder;
 mod pool;
+mod regressor;
 mod resize;
 mod trunk;
 
 pub use backbone::{Backbone, SMALLEST};
 pub use encoder::{Encoder, EncoderConfig, PassNet};
+pub use regressor::{Places, REGRESSION, Regressor, RegressorConfig};
 pub use resize::{along, area_matrix, resize_to};
 pub use trunk::Trunk;
 

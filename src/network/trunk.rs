@@ -80,6 +80,14 @@ impl Trunk {
         self.convs.iter().fold(side, |n, c| n.div_ceil(c.stride))
     }
 
+    /// Channels and side of the map of a convolution for pictures of `side` pixels; `None` where
+    /// there is none of that index.
+    pub fn shape_of(&self, layer: usize, side: usize) -> Option<(usize, usize)> {
+        let upto = self.convs.get(..=layer)?;
+        let channels = upto.last()?.bias.elem_count();
+        Some((channels, upto.iter().fold(side, |n, c| n.div_ceil(c.stride))))
+    }
+
     /// Strides of all convolutions together: pixels from one place of the last map to the next.
     pub fn stride(&self) -> usize {
         self.convs.iter().map(|c| c.stride).product()

@@ -7,6 +7,7 @@ use super::embedded::{self, Part};
 use super::encoder::{EncoderSource, OwnEncoder};
 use super::facts;
 use super::loaded::Loaded;
+use super::shelf::encoder_of;
 use crate::error::{Error, Result};
 use crate::generator::registry;
 use crate::lang::types::ModelFacts;
@@ -59,7 +60,9 @@ pub(super) fn at(path: &Path, device: &Device) -> Result<Loaded> {
 impl Bundle {
     fn file(path: &Path) -> Result<Self> {
         let generator = weights::open(path, &LIMITS)?;
-        Ok(Self { generator, known: None, attributes: None, directions: None, encoder: None })
+        let encoder = encoder_of(path);
+        let encoder = encoder.is_file().then_some(EncoderSource::File(encoder));
+        Ok(Self { generator, known: None, attributes: None, directions: None, encoder })
     }
 
     fn folder(path: &Path) -> Result<Self> {
@@ -78,7 +81,7 @@ impl Bundle {
                 .hint("name the file itself"));
             }
         };
-        let encoder = path.join("encoder.safetensors");
+        let encoder = encoder_of(path);
         Ok(Self {
             generator,
             known: None,

@@ -9,7 +9,7 @@ use super::embedded::Part;
 use crate::error::{Error, Kind, Result};
 use crate::generator::Spec;
 use crate::limits::LIMITS;
-use crate::network::{EncoderConfig, PassNet};
+use crate::network::{Encoder, EncoderConfig, PassNet, REGRESSION, Regressor, RegressorConfig};
 use crate::rng::Rng;
 use crate::safe::Safe;
 use crate::weights::{self, Checkpoint, Weights};
@@ -48,6 +48,15 @@ impl EncoderSource {
             Self::Toy => Err(Error::runtime("the toy encoder has no file")),
         }
     }
+
+    /// Its file, as shown.
+    fn shown(&self) -> String {
+        match self {
+            Self::File(path) => Safe(&path.to_string_lossy()).to_string(),
+            Self::Embedded(part) => part.name.to_owned(),
+            Self::Toy => "the toy encoder".to_owned(),
+        }
+    }
 }
 
 /// A generator's encoder, whose network is read on first use.
@@ -55,7 +64,15 @@ pub struct OwnEncoder {
     source: EncoderSource,
     spec: Spec,
     device: Device,
-    network: OnceLock<PassNet>,
+    network: OnceLock<Box<dyn Encoder>>,
+}
+
+/// The settings of an encoder's file, by its kind.
+enum Settings {
+    /// A network of passes that was trained outside.
+    Passes(EncoderConfig),
+    /// A regression that was fitted to the generator's samples.
+    Regression(RegressorConfig),
 }
 
 impl OwnEncoder {
@@ -74,8 +91,7 @@ impl OwnEncoder {
             Self { source, spec: spec.clone(), device: device.clone(), network: OnceLock::new() };
         if !matches!(own.source, EncoderSource::Toy) {
             let file = own.source.open()?;
-            let config = own.settings(&file)?;
-            own.belongs(&config, sha256)?;
+            own.belongs(&own.settings(&file)?, sha256)?;
         }
         Ok(own)
     }
@@ -84,19 +100,19 @@ impl OwnEncoder {
     ///
     /// # Errors
     /// When the file cannot be read, breaks a rule of its format, or does not fit the generator.
-    pub fn network(&self) -> Result<&PassNet> {
+    pub fn network(&self) -> Result<&dyn Encoder> {
         if let Some(network) = self.network.get() {
-            return Ok(network);
+            return Ok(&**network);
         }
         let fresh = match self.source {
-            EncoderSource::Toy => toy(&self.spec, &self.device)?,
+            EncoderSource::Toy => Box::new(toy(&self.spec, &self.device)?),
             _ => self.read()?,
         };
         fresh.check(&self.spec.name, self.spec.channels, &self.spec.dims())?;
-        Ok(self.network.get_or_init(|| fresh))
+        Ok(&**self.network.get_or_init(|| fresh))
     }
 
-    fn read(&self) -> Result<PassNet> {
+    fn read(&self) -> Result<Box<dyn Encoder>> {
         let file = self.source.open()?;
         // The file may have been replaced since the generator was loaded.
         let config = self.settings(&file)?;
@@ -105,10 +121,15 @@ impl OwnEncoder {
             _ => file.sha256()?,
         };
         let name = format!("encoder {}", sha256.get(..12).unwrap_or_default());
-        PassNet::new(&name, config, file.weights, &self.device)
+        Ok(match config {
+            Settings::Passes(c) => Box::new(PassNet::new(&name, c, file.weights, &self.device)?),
+            Settings::Regression(c) => {
+                Box::new(Regressor::new(&name, c, file.weights, &self.device)?)
+            }
+        })
     }
 
-    fn settings(&self, file: &Checkpoint) -> Result<EncoderConfig> {
+    fn settings(&self, file: &Checkpoint) -> Result<Settings> {
         let model = Safe(&self.spec.name);
         let family = file.family().unwrap_or_default();
         if family != FAMILY {
@@ -121,7 +142,13 @@ impl OwnEncoder {
             )
             .hint("put an encoder.safetensors there, or none"));
         }
-        serde_json::from_value(file.config().clone()).map_err(|e| {
+        let config = file.config().clone();
+        let read = if config.get("kind").and_then(|k| k.as_str()) == Some(REGRESSION) {
+            serde_json::from_value(config).map(Settings::Regression)
+        } else {
+            serde_json::from_value(config).map(Settings::Passes)
+        };
+        read.map_err(|e| {
             Error::new(
                 Kind::Format,
                 format!("the settings of the encoder beside {model} are unreadable: {e}"),
@@ -132,18 +159,59 @@ impl OwnEncoder {
 
     /// Refuses an encoder that was trained for another generator: `sha256` is the hash of this
     /// one's file.
-    fn belongs(&self, config: &EncoderConfig, sha256: &Deferred<String>) -> Result<()> {
-        match &config.generator_sha256 {
-            Some(wanted) if wanted != sha256.get()? => Err(Error::runtime(format!(
-                "the encoder beside {} was trained for another generator",
-                Safe(&self.spec.name)
-            ))
-            .hint(
-                "load the generator's file alone, or put the matching encoder.safetensors there",
-            )),
-            _ => Ok(()),
+    fn belongs(&self, config: &Settings, sha256: &Deferred<String>) -> Result<()> {
+        let (own, hint) = match config {
+            Settings::Passes(c) => (
+                match &c.generator_sha256 {
+                    Some(wanted) => wanted == sha256.get()?,
+                    None => true,
+                },
+                "load the generator's file alone, or put the matching encoder.safetensors there"
+                    .to_owned(),
+            ),
+            Settings::Regression(c) => {
+                let file = self.source.shown();
+                let hint = format!("remove {file}, then fit again: gannet fit encoder MODEL");
+                (c.generator == self.spec.fingerprint, hint)
+            }
+        };
+        if own {
+            return Ok(());
         }
+        let model = Safe(&self.spec.name);
+        Err(Error::runtime(format!("the encoder beside {model} was trained for another generator"))
+            .hint(hint))
     }
+
+    /// The encoder in words: see [`in_words`].
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn words(&self) -> Result<String> {
+        if matches!(self.source, EncoderSource::Toy) {
+            return Ok("untrained".to_owned());
+        }
+        let file = self.source.open()?;
+        Ok(in_words(file.config(), &file.provenance))
+    }
+}
+
+/// An encoder in words, from the settings and the origin in its file: its kind, and the scores of
+/// one that was fitted here on samples that it was not fitted to.
+pub fn in_words(config: &serde_json::Value, provenance: &serde_json::Value) -> String {
+    let passes = config.get("steps").and_then(serde_json::Value::as_u64).unwrap_or(1);
+    let kind = config.get("kind").and_then(|k| k.as_str()).unwrap_or("passes");
+    let mut words = format!("{}, {passes} pass{}", Safe(kind), if passes == 1 { "" } else { "es" });
+    let held = &provenance["held_out"];
+    let psnr = |p: Option<&serde_json::Value>| p.and_then(|p| p["psnr"].as_f64());
+    let all = held["passes"].as_array().map(Vec::as_slice).unwrap_or_default();
+    if let (Some(mean), Some(last)) = (psnr(all.first()), psnr(all.last())) {
+        words.push_str(&format!("; held out: {last:.1} dB, the mean code {mean:.1} dB"));
+    }
+    if let Some(r2) = held["r2"].as_f64() {
+        words.push_str(&format!(", R² of w {r2:.2}"));
+    }
+    words
 }
 
 /// A tiny encoder with seeded random weights for the toy generator: it is untrained, but it runs.

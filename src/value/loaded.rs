@@ -129,8 +129,16 @@ impl Loaded {
     /// When the encoder's file cannot be read or does not fit the generator.
     pub fn encoder(&self) -> Result<Option<&dyn Encoder>> {
         let Some(own) = &self.encoder else { return Ok(None) };
-        let network: &dyn Encoder = own.network()?;
-        Ok(Some(network))
+        Ok(Some(own.network()?))
+    }
+
+    /// Its encoder in words: kind, passes, and the scores of one that was fitted here; `None`
+    /// without an encoder.
+    ///
+    /// # Errors
+    /// When the encoder's file cannot be read.
+    pub fn encoder_words(&self) -> Result<Option<String>> {
+        self.encoder.as_ref().map(OwnEncoder::words).transpose()
     }
 
     /// Sha256 of the generator's file, hexadecimal, computed at the first call; empty for a

@@ -8,7 +8,7 @@ pub mod details;
 pub mod directions;
 pub mod display;
 mod embedded;
-mod encoder;
+pub mod encoder;
 pub mod facts;
 pub mod foreign;
 mod general;
@@ -22,6 +22,7 @@ pub mod shelf;
 pub mod styles;
 pub mod text;
 mod toy;
+pub mod trunk;
 mod types;
 pub mod words;
 

@@ -13,7 +13,7 @@ use crate::space::Space;
 use candle_core::Device;
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
@@ -79,7 +79,8 @@ impl Models {
     /// Loads a generator by name (`faces`, `toy`), from a file, or from a folder that holds
     /// `generator.safetensors` and, optionally, `directions.safetensors`, `attributes.safetensors`
     /// and `encoder.safetensors`; or by the name of one of these in the user's model folders
-    /// ([`shelf::find`]). A source that is in use is not read again, unless it changed.
+    /// ([`shelf::find`]). A file brings the encoder that lies beside it. A source that is in use is
+    /// not read again, unless it or its encoder changed.
     ///
     /// # Errors
     /// When the file cannot be read, breaks a rule of its format, or is of an unknown family.
@@ -108,6 +109,14 @@ impl Models {
         };
         let again = || self.load(&source).ok().filter(|l| l.facts.fingerprint == fingerprint);
         found.or_else(again)
+    }
+
+    /// The source that a generator was loaded from, and the file in which its encoder is found;
+    /// `None` for the file where the generator has none of its own.
+    pub fn source(&self, id: &ModelId) -> Option<(String, Option<PathBuf>)> {
+        let source = self.store().by_fingerprint.get(&id.fingerprint)?.source.clone();
+        let file = file_of(&source).map(|path| shelf::encoder_of(&path));
+        Some((source, file))
     }
 
     /// A generator that is still in memory.
@@ -153,10 +162,11 @@ impl Store {
         }
         self.by_source.retain(|_, l| l.strong_count() > 0);
         self.by_source.insert(key, Arc::downgrade(loaded));
-        // The same weights may come with and without directions; the richer entry serves both.
+        // The same weights may come with and without directions and encoder; the richer entry
+        // serves both.
+        let brings = |facts: &ModelFacts| (facts.directions.len(), facts.encoder);
         let richer = |known: &Entry| {
-            known.loaded.strong_count() > 0
-                && known.facts.directions.len() >= loaded.facts.directions.len()
+            known.loaded.strong_count() > 0 && brings(&known.facts) >= brings(&loaded.facts)
         };
         let fingerprint = &loaded.facts.fingerprint;
         if !self.by_fingerprint.get(fingerprint).is_some_and(richer) {
@@ -170,17 +180,25 @@ impl Store {
     }
 }
 
-/// Name, size and time of a source, so that a replaced file is read again.
-fn key(source: &str) -> String {
-    match std::fs::metadata(source).or_else(|e| {
-        if NAMES.contains(&source) {
-            return Err(e);
-        }
-        shelf::find(source).map_or(Err(e), std::fs::metadata)
-    }) {
-        Ok(m) => format!("{source}\0{}\0{:?}", m.len(), m.modified().ok()),
-        Err(_) => source.to_owned(),
+/// The file or folder that a source names; `None` for what is built in, and where there is none.
+fn file_of(source: &str) -> Option<PathBuf> {
+    let path = Path::new(source);
+    match () {
+        () if NAMES.contains(&source) => None,
+        () if path.exists() => Some(path.to_owned()),
+        () => shelf::find(source),
     }
+}
+
+/// Name, size and time of a source and of the encoder beside it, so that a replaced file is read
+/// again.
+fn key(source: &str) -> String {
+    let Some(path) = file_of(source) else { return source.to_owned() };
+    let stamp = |path: &Path| match std::fs::metadata(path) {
+        Ok(m) => format!("{}\0{:?}", m.len(), m.modified().ok()),
+        Err(_) => String::new(),
+    };
+    format!("{source}\0{}\0{}", stamp(&path), stamp(&shelf::encoder_of(&path)))
 }
 
 fn read(source: &str, device: &Device) -> Result<Loaded> {

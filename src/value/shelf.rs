@@ -15,7 +15,7 @@ const GENERATOR: &str = "generator.safetensors";
 const LISTED: usize = 2000;
 
 /// The models of the user's folders: files, and folders with a `generator.safetensors`; by name,
-/// those of the first folder first. Hidden files are left out.
+/// those of the first folder first. Hidden files, and encoders beside their models, are left out.
 pub fn items() -> Vec<PathBuf> {
     model_folders().iter().flat_map(|folder| within(folder)).collect()
 }
@@ -23,7 +23,10 @@ pub fn items() -> Vec<PathBuf> {
 fn within(folder: &Path) -> Vec<PathBuf> {
     let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
     let is_model = |p: &PathBuf| {
-        let hidden = p.file_name().is_none_or(|n| n.to_string_lossy().starts_with('.'));
+        let hidden = p.file_name().is_none_or(|n| {
+            let name = n.to_string_lossy();
+            name.starts_with('.') || name.ends_with(".encoder.safetensors")
+        });
         !hidden && (p.is_file() || generator(p).is_file())
     };
     let paths = entries.take(LISTED).flatten().map(|e| e.path());
@@ -56,6 +59,15 @@ pub fn generator(path: &Path) -> PathBuf {
     }
 }
 
+/// The file in which the encoder of a generator's file or folder is found: beside
+/// `people.safetensors` it is `people.encoder.safetensors`, in a folder `encoder.safetensors`.
+pub fn encoder_of(path: &Path) -> PathBuf {
+    if path.is_dir() {
+        return path.join("encoder.safetensors");
+    }
+    path.with_extension("encoder.safetensors")
+}
+
 /// Description of the generator in a model, from names and shapes alone.
 ///
 /// # Errors
@@ -72,7 +84,7 @@ mod tests {
     fn models_are_files_and_folders_with_a_generator() {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
-        for name in ["b.pkl", "a.pt", ".hidden"] {
+        for name in ["b.pkl", "a.pt", "a.encoder.safetensors", ".hidden"] {
             std::fs::write(at(name), "x").unwrap();
         }
         std::fs::create_dir(at("own")).unwrap();

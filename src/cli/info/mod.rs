@@ -47,6 +47,11 @@ pub fn info(common: &Common, name: &str, tensors: bool) -> Result<u8> {
         }
     };
     let mut facts = described(&file, &models)?;
+    if facts["kind"] == json!("generator")
+        && let Some(words) = encoder(&path, &file)?
+    {
+        facts["encoder"] = json!(words);
+    }
     if tensors {
         facts["list"] = listed(&file);
     }
@@ -63,6 +68,27 @@ fn find(path: &Path) -> Result<PathBuf> {
         Error::new(Kind::Usage, format!("there is no file {}", Safe(&name)))
             .hint("give the path of a file, a name in your model folders, or `faces`")
     })
+}
+
+/// The encoder that lies beside a generator, in words; `None` where there is none.
+fn encoder(path: &Path, file: &Checkpoint) -> Result<Option<String>> {
+    // A folder's encoder has no name of its own.
+    let folder = path.file_name().is_some_and(|n| n == "generator.safetensors");
+    let own = folder.then(|| path.with_file_name("encoder.safetensors"));
+    let Some(beside) = own.into_iter().chain([shelf::encoder_of(path)]).find(|p| p.is_file())
+    else {
+        return Ok(None);
+    };
+    let own = weights::open(&beside, &LIMITS)?;
+    let wanted = own.config().get("generator").and_then(Json::as_str);
+    let fits = match (wanted, registry::recognise(file.clone())) {
+        (Some(wanted), Ok(found)) => found.weights.fingerprint()? == wanted,
+        _ => true,
+    };
+    let name = beside.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    let words = crate::value::encoder::in_words(own.config(), &own.provenance);
+    let other = if fits { "" } else { ", of another generator: it is refused" };
+    Ok(Some(format!("{name}: {words}{other}")))
 }
 
 fn built_in(models: &Models, name: &str) -> Result<Json> {
