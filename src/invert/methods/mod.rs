@@ -112,7 +112,7 @@ pub const EDITABLE: f64 = 0.2;
 
 /// The steps that tune weights, for the methods that do.
 const TUNE: Param =
-    Param::optional("tune", &[Kind::Number], "300", "of pti and dhr: steps that tune the weights")
+    Param::optional("tune", &[Kind::Number], "400", "of pti and dhr: steps that tune the weights")
         .whole(0, 1_000_000)
         .named();
 
@@ -120,7 +120,7 @@ const TUNE: Param =
 const TUNE_RATE: Param = Param::optional(
     "tune_lr",
     &[Kind::Number],
-    "0.03",
+    "0.05",
     "of pti and dhr: learning rate of the weights, relative to their size and to the length of their \
      sums, so that one rate fits all generators",
 )
