@@ -151,6 +151,7 @@ def manifest(args, training, net, outputs):
         "outputs": outputs,
         "framing": [points[k : k + 2] for k in range(0, 10, 2)],
         "framing_per_yaw_degree": args.per_degree,
+        "brightness": args.brightness,
     }
     provenance = {
         "data": "rendered faces (CC0 1.0 assets), 19,000 trained on, the last 1,000 held out",
@@ -161,6 +162,12 @@ def manifest(args, training, net, outputs):
         "licence": "MIT OR Apache-2.0",
     }
     return {"family": "attributes", "config": config, "provenance": provenance}
+
+
+def brightness(images):
+    """Mean of the values on [-1, 1], and mean of the pictures' standard deviations."""
+    mean, deviation = np.mean([(picture.mean(), picture.std()) for picture in images], 0)
+    return [round(float(mean / 127.5 - 1), 3), round(float(deviation / 127.5), 3)]
 
 
 def per_yaw_degree(labels):
@@ -223,6 +230,7 @@ def main():
     images, labels = np.asarray(load_images(args.data)), load_labels(args.data)
     mean, std = moments(labels[:-HELD_OUT])
     args.per_degree = per_yaw_degree(labels[:-HELD_OUT])
+    args.brightness = brightness(images[:-HELD_OUT])
     training = Training(args, pick_device(args.device))
     if os.path.exists(args.checkpoint):
         training.resume()

@@ -202,7 +202,7 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
     Ok(Value::Table(Arc::new(table(&found.report, &path))))
 }
 
-/// The file of an encoder: the trunk in single, the large linear map in half precision.
+/// The file of an encoder, in half precision.
 fn bytes(found: &Fitted, seed: u64) -> Result<Vec<u8>> {
     let array = |(name, t): (&String, &Tensor)| {
         let values: Vec<f32> =

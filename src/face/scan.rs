@@ -10,7 +10,7 @@ use candle_core::{Device, Tensor};
 const STEP: f64 = 1.6;
 /// The largest window, as a share of the picture's shorter side: a face may fill more than the
 /// picture.
-const LARGEST: f64 = 1.5;
+const LARGEST: f64 = 1.9;
 /// The smallest window, in pixels: below it too little is left of a face.
 const SMALLEST: f64 = 40.0;
 /// At most this many smallest windows beside each other cover the picture: what bounds time and
@@ -129,7 +129,7 @@ mod tests {
         assert!(all.windows(2).all(|p| (p[0] / p[1] - STEP).abs() < 1e-9));
         assert!(all.last().is_some_and(|s| (60.0..1.6 * 60.0).contains(s)), "{all:?}");
         assert_eq!(windows([128, 128]).0.len(), 4);
-        assert_eq!(windows([20, 500]), (vec![30.0], vec![]));
+        assert_eq!(windows([20, 500]), (vec![38.0], vec![]));
         // A panorama is not searched for tiny faces, so its cost is bounded.
         let (usual, small) = windows([8000, 1000]);
         for (all, most) in [usual, small].iter().zip(MOST) {

@@ -81,7 +81,15 @@ fn look(
     check()?;
     let side = network.config().input_resolution;
     let unit = Similarity::new(1.0 / side as f64, 0.0, [0.0; 2]);
-    let data: Vec<f32> = frames.iter().flat_map(|f| picture.square(&unit.then(f), side)).collect();
+    let brightness = network.config().brightness;
+    let window = |f: &Similarity| {
+        let mut values = picture.square(&unit.then(f), side);
+        if let Some(wanted) = brightness {
+            brighten(&mut values, wanted);
+        }
+        values
+    };
+    let data: Vec<f32> = frames.iter().flat_map(window).collect();
     let shape = (frames.len(), picture.channels(), side, side);
     let windows = Tensor::from_vec(data, shape, &Device::Cpu)?.to_device(network.device())?;
     let shares = |p: Points| p.map(|[x, y]| [x / side as f64, y / side as f64]);
@@ -89,6 +97,21 @@ fn look(
     Ok(seen
         .map(|l| Landmarks { points: shares(l.points), framing: shares(l.framing), ..l })
         .collect())
+}
+
+/// Standard deviation of a window below which it is flat, and is left alone.
+const FLAT: f64 = 0.02;
+
+/// Gives a window's values this mean and standard deviation.
+fn brighten(values: &mut [f32], [mean, deviation]: [f64; 2]) {
+    let n = values.len().max(1) as f64;
+    let sum = |f: &dyn Fn(f64) -> f64| values.iter().map(|v| f(f64::from(*v))).sum::<f64>() / n;
+    let middle = sum(&|v| v);
+    let spread = sum(&|v| (v - middle).powi(2)).sqrt();
+    if spread > FLAT {
+        let one = |v: f32| (f64::from(v) - middle) / spread * deviation + mean;
+        values.iter_mut().for_each(|v| *v = one(*v) as f32);
+    }
 }
 
 /// The frame in which the landmarks seen would be where the training pictures have them.
@@ -179,6 +202,18 @@ mod tests {
         assert!(is_still(&asked, &wanted) && !is_still(&asked, &now));
         let lost = Landmarks { points: FRAMING.map(|[x, y]| [x * 9.0, y * 9.0]), ..seen };
         assert!(super::asked(&now, &lost).is_none());
+    }
+
+    #[test]
+    fn windows_get_the_brightness_of_the_training_pictures_unless_they_are_flat() {
+        let mut values: Vec<f32> = (0..100).map(|i| 0.5 + 0.003 * i as f32).collect();
+        brighten(&mut values, [-0.1, 0.4]);
+        let mean = values.iter().sum::<f32>() / 100.0;
+        let square = values.iter().map(|v| (v - mean).powi(2)).sum::<f32>() / 100.0;
+        assert!((mean + 0.1).abs() < 1e-5 && (square.sqrt() - 0.4).abs() < 1e-5);
+        let mut flat = vec![0.3f32; 100];
+        brighten(&mut flat, [-0.1, 0.4]);
+        assert_eq!(flat, [0.3; 100]);
     }
 
     #[test]

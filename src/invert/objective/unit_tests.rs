@@ -73,8 +73,8 @@ fn identity_is_the_metric_and_only_where_a_network_knows_people() {
         assert!((f64::from(*got) - (1.0 - cosine)).abs() < 1e-6, "{got} {cosine}");
     }
     let kind = TERMS.iter().find(|t| t.name == "identity").unwrap();
-    let nobody = Perceptual::new(Arc::new(crate::metric::random_features(3)));
-    for perceptual in [None, Some(&nobody)] {
+    let random = Perceptual::new(Arc::new(crate::metric::random_features(3)));
+    for perceptual in [None, Some(&random)] {
         let job = Job { perceptual, ..Job::new(g.as_ref(), &control) };
         let e = (kind.check)(&job, Space::W).unwrap_err();
         assert!(e.repair().unwrap().contains("identity: 0"), "{e:?}");

@@ -74,6 +74,11 @@ pub struct FeaturesConfig {
     /// degree of the output `yaw_deg`: a turned head is off the middle. Absent: they stay.
     #[serde(default)]
     pub framing_per_yaw_degree: Option<Points>,
+    /// Mean of the training pictures' values on [-1, 1], and the mean of their standard deviations.
+    /// A search for faces gives every window these: photographs are darker, lighter and of other
+    /// contrast than the training pictures. Absent: windows stay as they are.
+    #[serde(default)]
+    pub brightness: Option<[f64; 2]>,
 }
 
 fn slope() -> f64 {
