@@ -1,6 +1,6 @@
 //! `fit`: what a checkpoint lacks, written as the program that makes it.
 
-use super::shortcuts::quoted;
+use super::how::quoted;
 use super::{Common, Reporting, programs};
 use crate::error::Result;
 use crate::lang::span::Source;

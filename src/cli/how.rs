@@ -103,16 +103,22 @@ impl How {
 fn source(param: &Param, given: &str) -> Result<String> {
     let takes = |kind: types::Kind| param.accepts.contains(&kind);
     let file = |function: &str| -> Result<String> {
-        Ok(format!("{function}({})", super::shortcuts::quoted(Path::new(given))?))
+        Ok(format!("{function}({})", quoted(Path::new(given))?))
     };
     match () {
         () if takes(types::Kind::Mask) && Path::new(given).is_file() => file("mask"),
         () if takes(types::Kind::Latent) && Path::new(given).is_file() => file("latent"),
-        () if takes(types::Kind::Text) && !given.starts_with('"') => {
-            super::shortcuts::quoted(Path::new(given))
-        }
+        () if takes(types::Kind::Text) && !given.starts_with('"') => quoted(Path::new(given)),
         () => Ok(given.to_owned()),
     }
+}
+
+/// A text of the language.
+pub(super) fn quoted(path: &Path) -> Result<String> {
+    let text = path
+        .to_str()
+        .ok_or_else(|| Error::new(Kind::Usage, "the path is not UTF-8").hint("rename the file"))?;
+    Ok(format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")))
 }
 
 /// Whether a text is a single value, as behind the colon of an argument.

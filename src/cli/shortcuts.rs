@@ -1,6 +1,6 @@
 //! `invert` and `compare`: the shortest way to what a program can say, written as that program.
 
-use super::how::How;
+use super::how::{How, quoted};
 use super::{Common, Reporting, programs};
 use crate::error::{Error, Kind, Result};
 use crate::generator::batch_size;
@@ -11,14 +11,6 @@ use crate::ui::runner::Runner;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
-
-/// A text of the language.
-pub(super) fn quoted(path: &Path) -> Result<String> {
-    let text = path
-        .to_str()
-        .ok_or_else(|| Error::new(Kind::Usage, "the path is not UTF-8").hint("rename the file"))?;
-    Ok(format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")))
-}
 
 /// `gannet invert`: as many pictures together as the generator makes in one batch, each saved
 /// before the next ones begin.

@@ -69,34 +69,40 @@ fn is_one_face(a: &Found, b: &Found) -> bool {
     libm::hypot(x - u, y - v) < APART * a.frame.scale().max(b.frame.scale())
 }
 
+/// Windows that the network sees at once: their maps take memory.
+const TOGETHER: usize = 8;
+
 /// The landmarks in every frame, in shares of its side.
 fn look(
     network: &Features,
     picture: &Pyramid<'_>,
     frames: &[Similarity],
 ) -> Result<Vec<Landmarks>> {
-    if frames.is_empty() {
-        return Ok(Vec::new());
-    }
-    check()?;
-    let side = network.config().input_resolution;
+    let config = network.config();
+    let side = config.input_resolution;
     let unit = Similarity::new(1.0 / side as f64, 0.0, [0.0; 2]);
-    let brightness = network.config().brightness;
     let window = |f: &Similarity| {
         let mut values = picture.square(&unit.then(f), side);
-        if let Some(wanted) = brightness {
+        if let Some(wanted) = config.brightness {
             brighten(&mut values, wanted);
         }
         values
     };
-    let data: Vec<f32> = frames.iter().flat_map(window).collect();
-    let shape = (frames.len(), picture.channels(), side, side);
-    let windows = Tensor::from_vec(data, shape, &Device::Cpu)?.to_device(network.device())?;
     let shares = |p: Points| p.map(|[x, y]| [x / side as f64, y / side as f64]);
-    let seen = network.landmarks(&windows)?.into_iter();
-    Ok(seen
-        .map(|l| Landmarks { points: shares(l.points), framing: shares(l.framing), ..l })
-        .collect())
+    let mut all = Vec::with_capacity(frames.len());
+    for some in frames.chunks(TOGETHER) {
+        check()?;
+        let data: Vec<f32> = some.iter().flat_map(window).collect();
+        let shape = (some.len(), picture.channels(), side, side);
+        let windows = Tensor::from_vec(data, shape, &Device::Cpu)?.to_device(network.device())?;
+        let seen = network.landmarks(&windows)?.into_iter();
+        all.extend(seen.map(|l| Landmarks {
+            points: shares(l.points),
+            framing: shares(l.framing),
+            ..l
+        }));
+    }
+    Ok(all)
 }
 
 /// Standard deviation of a window below which it is flat, and is left alone.

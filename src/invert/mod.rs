@@ -27,6 +27,7 @@ mod job;
 mod ladder;
 mod mask;
 pub mod methods;
+mod named;
 mod objective;
 mod optimize;
 mod phase;
@@ -42,13 +43,14 @@ mod state;
 mod stats;
 mod trace;
 
-pub use config::{Checkpoint, Config, Init, Method, Numbers, Plan, Words, feature_layer};
+pub use config::{Checkpoint, Config, Init, Method, Plan, feature_layer};
 pub use degrade::{DEGRADATIONS, Degradation, Degrader, enlarge, words as degradations};
 pub use hash::content_hash;
 pub use job::{Job, Statistics};
 pub use ladder::{Rung, climb, ladder};
 pub use mask::{Mask, Shape};
 pub use methods::METHODS;
+pub use named::{Numbers, Words};
 pub use objective::{
     Forward, Loss, Objective, Setup, TERMS, Term, TermKind, Weighted, normalise, regulariser,
 };

@@ -14,7 +14,7 @@ mod jpeg;
 
 pub use down::enlarge;
 
-use super::config::Numbers;
+use super::named::Numbers;
 use crate::error::Result;
 use crate::lang::types::Param;
 use crate::metric::resize_to;

@@ -8,12 +8,10 @@
 use super::buffer::{Map, blocks_of};
 use super::isa::Isa;
 use super::lanes::LANES;
-use super::pass::{Run, Trained};
 use super::styled::{At, Kept, Layer, Noise, Rgb, RgbConv, StyledConv, frozen};
 use crate::Filter;
 use crate::fir::Fir;
 use candle_core::{Result, Tensor, bail};
-use std::sync::{Arc, Mutex};
 
 /// The layers of one resolution: convolutions, then perhaps toRGB.
 #[derive(Default)]
@@ -99,47 +97,8 @@ impl Network {
         self.isa
     }
 
-    /// Pictures, with gradients to styles and noise.
-    ///
-    /// # Shapes
-    /// styles `[N, S]`: those of every layer in the order in which they run; noise `[1 or N, T]`:
-    /// the maps of all noisy layers, flattened, already scaled; → `[N, K, H, W]`.
-    ///
-    /// # Errors
-    /// When the sizes do not fit.
-    pub fn forward(self: &Arc<Self>, styles: &Tensor, noise: Option<&Tensor>) -> Result<Tensor> {
-        let keep = styles.track_op() || noise.is_some_and(Tensor::track_op);
-        let op =
-            Run { network: self.clone(), keep, noisy: noise.is_some(), kept: Mutex::new(None) };
-        let nothing = || Tensor::zeros((1, 1), styles.dtype(), styles.device());
-        let noise = noise.map_or_else(nothing, Tensor::contiguous)?;
-        styles.contiguous()?.apply_op2(&noise, op)
-    }
-
-    /// As [`Network::forward`], with gradients to the weights that the network was made from as
-    /// well: `[W]`, flattened one after the other. The constant comes first, then of every stage the
-    /// weight and the bias of each convolution, and those of toRGB.
-    ///
-    /// # Errors
-    /// When the sizes do not fit.
-    pub fn trained(
-        self: &Arc<Self>,
-        styles: &Tensor,
-        noise: Option<&Tensor>,
-        weights: &Tensor,
-    ) -> Result<Tensor> {
-        if weights.elem_count() != self.weights() {
-            bail!("stylegan2: {} weights, not {}", self.weights(), weights.elem_count());
-        }
-        let noisy = noise.is_some();
-        let run = Run { network: self.clone(), keep: true, noisy, kept: Mutex::new(None) };
-        let nothing = || Tensor::zeros((1, 1), styles.dtype(), styles.device());
-        let noise = noise.map_or_else(nothing, Tensor::contiguous)?;
-        styles.contiguous()?.apply_op3(&noise, &weights.contiguous()?, Trained(run))
-    }
-
     /// Numbers of all weights.
-    fn weights(&self) -> usize {
+    pub(super) fn weights(&self) -> usize {
         let conv = |l: &Layer| l.outputs * (9 * l.inputs + 1);
         let stage = |s: &Ready| {
             let rgb = s.rgb.as_ref().map_or(0, |r| r.colours * (r.inputs + 1));

@@ -6,13 +6,54 @@ use crate::raw::{f32s, inside};
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, bail};
 use std::sync::{Arc, Mutex};
 
+impl Network {
+    /// Pictures, with gradients to styles and noise.
+    ///
+    /// # Shapes
+    /// styles `[N, S]`: those of every layer in the order in which they run; noise `[1 or N, T]`:
+    /// the maps of all noisy layers, flattened, already scaled; → `[N, K, H, W]`.
+    ///
+    /// # Errors
+    /// When the sizes do not fit.
+    pub fn forward(self: &Arc<Self>, styles: &Tensor, noise: Option<&Tensor>) -> Result<Tensor> {
+        let keep = styles.track_op() || noise.is_some_and(Tensor::track_op);
+        let op =
+            Run { network: self.clone(), keep, noisy: noise.is_some(), kept: Mutex::new(None) };
+        let nothing = || Tensor::zeros((1, 1), styles.dtype(), styles.device());
+        let noise = noise.map_or_else(nothing, Tensor::contiguous)?;
+        styles.contiguous()?.apply_op2(&noise, op)
+    }
+
+    /// As [`Network::forward`], with gradients to the weights that the network was made from as
+    /// well: `[W]`, flattened one after the other. The constant comes first, then of every stage the
+    /// weight and the bias of each convolution, and those of toRGB.
+    ///
+    /// # Errors
+    /// When the sizes do not fit.
+    pub fn trained(
+        self: &Arc<Self>,
+        styles: &Tensor,
+        noise: Option<&Tensor>,
+        weights: &Tensor,
+    ) -> Result<Tensor> {
+        if weights.elem_count() != self.weights() {
+            bail!("stylegan2: {} weights, not {}", self.weights(), weights.elem_count());
+        }
+        let noisy = noise.is_some();
+        let run = Run { network: self.clone(), keep: true, noisy, kept: Mutex::new(None) };
+        let nothing = || Tensor::zeros((1, 1), styles.dtype(), styles.device());
+        let noise = noise.map_or_else(nothing, Tensor::contiguous)?;
+        styles.contiguous()?.apply_op3(&noise, &weights.contiguous()?, Trained(run))
+    }
+}
+
 /// One pass of a network.
-pub(super) struct Run {
-    pub(super) network: Arc<Network>,
+struct Run {
+    network: Arc<Network>,
     /// Whether gradients are needed later.
-    pub(super) keep: bool,
-    pub(super) noisy: bool,
-    pub(super) kept: Mutex<Option<Tape>>,
+    keep: bool,
+    noisy: bool,
+    kept: Mutex<Option<Tape>>,
 }
 
 impl Run {
@@ -115,7 +156,7 @@ impl CustomOp2 for Run {
 }
 
 /// A pass whose weights are trained: the third argument.
-pub(super) struct Trained(pub(super) Run);
+struct Trained(Run);
 
 impl CustomOp3 for Trained {
     fn name(&self) -> &'static str {

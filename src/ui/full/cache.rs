@@ -4,6 +4,9 @@ use ratatui::layout::Rect;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+/// Bytes of encoded or reduced pictures that are kept.
+pub(super) const BUDGET: usize = 48 << 20;
+
 /// A picture's hash, its size in cells, and the part of it in cells.
 pub(super) type Key = (u64, (u16, u16), Rect);
 

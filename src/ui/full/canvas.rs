@@ -69,6 +69,19 @@ impl Visible {
     pub(super) fn area(&self) -> Rect {
         Rect::new(self.at.x, self.at.y, self.part.width, self.part.height)
     }
+
+    /// The visible part, where the whole picture has `pixels`: left, top, width, height in pixels.
+    pub(super) fn source(&self, pixels: (usize, usize)) -> [usize; 4] {
+        let range = |from: u16, count: u16, all: u16, pixels: usize| {
+            let at =
+                |n: u16| (usize::from(n) * pixels + usize::from(all) / 2) / usize::from(all.max(1));
+            let (first, end) = (at(from), at(from + count));
+            (first.min(pixels - 1), (end - first).max(1))
+        };
+        let (x, w) = range(self.part.x, self.part.width, self.size.0, pixels.0);
+        let (y, h) = range(self.part.y, self.part.height, self.size.1, pixels.1);
+        [x, y, w, h]
+    }
 }
 
 /// A frame that is being drawn. It begins empty.

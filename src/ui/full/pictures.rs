@@ -4,7 +4,7 @@
 //! them. Sixels and iTerm2's pictures are painted over cells, so their cells are marked: a mark
 //! that appears is written as a blank, and one that goes is overwritten by what comes.
 
-use super::cache::Cache;
+use super::cache::{BUDGET, Cache};
 use super::canvas::Visible;
 use super::pixels::Pixels;
 use crate::error::Result;
@@ -22,9 +22,6 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// Pictures that kitty keeps although they are not on the screen, for scrolling back.
 const STORED: usize = 48;
-/// Bytes of encoded or reduced pictures that are kept.
-pub(super) const BUDGET: usize = 48 << 20;
-
 /// Shows the pictures of frames on one terminal.
 pub(super) struct Pictures {
     /// Sizes pictures.
@@ -331,7 +328,7 @@ impl Stored {
             let one = Shown { seen, place: (id, number) };
             if !before.contains(&one) {
                 pen::put(out, MoveTo(one.seen.at.x, one.seen.at.y));
-                let part = source(&one.seen, pixels);
+                let part = one.seen.source(pixels);
                 let cells = (one.seen.part.width, one.seen.part.height);
                 self.kitty.place(out, one.place, part, cells)?;
             }
@@ -344,17 +341,4 @@ impl Stored {
         self.forget_some(out, |key| used.contains(&key))?;
         Ok(shown)
     }
-}
-
-/// The visible part of a picture of `pixels`: left, top, width, height in pixels.
-pub(super) fn source(seen: &Visible, pixels: (usize, usize)) -> [usize; 4] {
-    let range = |from: u16, count: u16, all: u16, pixels: usize| {
-        let at =
-            |n: u16| (usize::from(n) * pixels + usize::from(all) / 2) / usize::from(all.max(1));
-        let (first, end) = (at(from), at(from + count));
-        (first.min(pixels - 1), (end - first).max(1))
-    };
-    let (x, w) = range(seen.part.x, seen.part.width, seen.size.0, pixels.0);
-    let (y, h) = range(seen.part.y, seen.part.height, seen.size.1, pixels.1);
-    [x, y, w, h]
 }

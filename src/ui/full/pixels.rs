@@ -1,8 +1,7 @@
 //! Pictures that are painted over cells: sixels and those of iTerm2.
 
-use super::cache::{Cache, Key};
+use super::cache::{BUDGET, Cache, Key};
 use super::canvas::Visible;
-use super::pictures::{BUDGET, source};
 use crate::error::{Error, Result};
 use crate::image::Raster;
 use crate::render::Terminal;
@@ -70,7 +69,7 @@ impl Pixels {
                         let bytes = whole.data.len();
                         Ok::<_, Error>((whole, bytes))
                     })?;
-                    let [x, y, w, h] = source(seen, (whole.width, whole.height));
+                    let [x, y, w, h] = seen.source((whole.width, whole.height));
                     let part = whole.crop(x, y, w, h)?;
                     iterm.send(&mut bytes, &part, (seen.part.width, seen.part.height))?;
                 }
