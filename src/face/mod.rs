@@ -17,6 +17,7 @@ use crate::control::Control;
 use crate::error::{Error, Result};
 use crate::image::{Edge, Photograph, Point, Pyramid, Raster, Similarity, align, fit};
 use crate::metric::{Features, Points};
+use crate::tensor::release;
 use std::fmt::Write as _;
 
 /// Confidence from which a face counts as found.
@@ -111,6 +112,8 @@ pub fn all(network: &Features, picture: &Pyramid<'_>, control: &Control) -> Resu
         for window in windows {
             control.check()?;
             seeds.add(scan::level(network, picture, window)?);
+            // Other sizes need other buffers: those that are kept for reuse would add up.
+            release();
         }
         found.extend(settle::settle(network, picture, seeds.take())?);
         if found.iter().any(Found::sure) {

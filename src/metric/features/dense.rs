@@ -10,7 +10,7 @@ use candle_core::Tensor;
 
 /// Pixels of a band of rows that the convolutions run over at once. The first map of a picture of
 /// 8192² alone would take gigabytes.
-const BAND: usize = 1 << 20;
+const BAND: usize = 1 << 21;
 
 /// The raw scores of all windows of a picture.
 pub struct Dense {
