@@ -108,13 +108,16 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
     Ok(Value::Table(Arc::new(table(&base, &trials, notes))))
 }
 
+/// Inversions of rungs.
+type Trials = Vec<(Rung, Inversion)>;
+
 /// The inversion, or a short one, and trials of the rungs above it; notes say what they show.
 fn diagnosed(
     job: &Job<'_>,
     picture: &Tensor,
     (config, given): (&Config, Option<Arc<Inversion>>),
     notes: &mut Vec<String>,
-) -> Result<(Arc<Inversion>, Vec<(Rung, Inversion)>)> {
+) -> Result<(Arc<Inversion>, Trials)> {
     let base = match given {
         Some(found) => found,
         None => Arc::new(invert::invert(job, picture, config)?),

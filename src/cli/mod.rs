@@ -297,7 +297,7 @@ enum Command {
         speed: speed::Options,
         /// Another benchmark to run.
         #[command(subcommand)]
-        which: Option<bench::Which>,
+        which: Option<Box<bench::Which>>,
     },
     /// Shell completions.
     Completions {

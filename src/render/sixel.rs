@@ -38,7 +38,7 @@ impl Sixel {
 
 impl Sixel {
     /// A picture in its final resolution, in 256 dithered colours, which are chosen from at most
-    /// [`SAMPLED`] pixels.
+    /// 16,384 pixels.
     ///
     /// # Errors
     /// When it cannot be encoded.

@@ -42,7 +42,7 @@ fn check(job: &Job<'_>, space: Space) -> Result<()> {
 }
 
 fn make<'a>(setup: &Setup<'_, 'a>) -> Result<Option<Box<dyn Term + 'a>>> {
-    check(&setup.job, setup.space)?;
+    check(setup.job, setup.space)?;
     let Some(encoder) = setup.job.encoder else { return Ok(None) };
     let g = setup.job.generator;
     let labels = setup.job.labels.map(|l| l.narrow(0, 0, 1)).transpose()?;
