@@ -191,5 +191,5 @@ fn an_inversion_finds_the_camera() {
     let found = [found[0].to_degrees(), found[1].to_degrees()];
     println!("found {found:?} of [{yaw}, {pitch}], loss {:?} and {:?}", without.loss, with.loss);
     assert!(with.loss[0] < 0.3 * without.loss[0]);
-    assert!((f64::from(found[0]) - yaw).abs() < 2.0 && (f64::from(found[1]) - pitch).abs() < 2.0);
+    assert!((found[0] - yaw).abs() < 2.0 && (found[1] - pitch).abs() < 2.0);
 }

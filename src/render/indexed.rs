@@ -296,7 +296,7 @@ mod tests {
         let shown = Indexed::new(&all, palette.clone()).unwrap();
         for block in 0..64 {
             let (x, y) = (block % 8 * 8, block / 8 * 8);
-            for c in 0..3 {
+            for c in [0, 1, 2] {
                 let each = (0..64).map(|k| (x + k % 8, y + k / 8));
                 let (mut wanted, mut found) = (0.0, 0.0);
                 for (x, y) in each {
