@@ -36,7 +36,7 @@ def main(folder, gannet, model, names):
             start, files = time.time(), [out / f"{name}-{method}-{what}.png" for what in ("found", "older")]
             program = (
                 f"x = image({text(paths[name])})\nr = invert(x, {METHODS[method]})\nr\n"
-                f"save(r, {text(files[0])})\nsave(render(r + 2*direction(\"age\")), {text(files[1])})\n"
+                f"save(r, \"{files[0].name}\")\nsave(render(r + 2*direction(\"age\")), \"{files[1].name}\")\n"
             )
             source = out / "people.gnt"
             source.write_text(program)
