@@ -17,7 +17,6 @@ use crate::weights::{self, Array, Data, Manifest, safetensors};
 use candle_core::{DType, Device, Tensor};
 use half::f16;
 use serde_json::json;
-use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -83,9 +82,9 @@ pub const BUILTIN: Builtin = Builtin {
               differ between the target and the picture so far (ReStyle, Alaluf et al. 2021). \
               Ctrl-C ends it and keeps what it has; a second call goes on where the first one \
               ended: samples and state wait in `checkpoints/fit-…` of the state folder, up to \
-              300 MB, and may be removed. Generators of three channels from 64 pixels on begin with the embedded \
-              attribute network, others with random convolutions. On the command line: `gannet fit \
-              encoder MODEL`.",
+              300 MB, and may be removed. Generators of three channels from 64 pixels on begin with \
+              the embedded attribute network, others with random convolutions. On the command line: \
+              `gannet fit encoder MODEL`.",
     examples: &[Example {
         code: "fit(encoder, samples: 32, steps: 2, out: \"toy.encoder.safetensors\")",
         note: "a short fit, with its scores on samples that were held out",
@@ -183,7 +182,7 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
         (None, minutes) => Limit::Time(Duration::from_secs_f64(60.0 * minutes.unwrap_or(MINUTES))),
     };
     let what = format!("{} {seed} {:?}", model.facts.fingerprint, start.shape);
-    let key: String = Sha256::digest(what).iter().take(12).map(|b| format!("{b:02x}")).collect();
+    let key = shared::key(&what);
     let folder = ctx.checkpoints.as_ref().map(|f| f.join(format!("fit-{key}")));
     let setting = Setting { seed, samples: args.need_count("samples")?, limit, folder };
     let found = fit::fit(&**model.generator()?, &start, &setting, &ctx.control)

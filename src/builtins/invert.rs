@@ -16,7 +16,6 @@ use crate::metric::{Lpips, Perceptual};
 use crate::space::Space;
 use crate::value::{Image, Loaded, Value};
 use candle_core::Tensor;
-use sha2::{Digest, Sha256};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -71,7 +70,8 @@ pub const BUILTIN: Builtin = Builtin {
             note: "one generation of BasinCMA, then three steps of Adam",
         },
         Example {
-            code: "invert(degrade(sample(seed: 3), down: 4, grey: true), down: 4, grey: true, space: W, steps: 5)",
+            code: "small = degrade(sample(seed: 3), down: 4, grey: true); \
+                   invert(small, down: 4, grey: true, space: W, steps: 5)",
             note: "a small grey picture at full size and in colour",
         },
         Example {
@@ -180,7 +180,8 @@ fn infer(call: &CheckedCall<'_>) -> Result<Type> {
     }))
 }
 
-/// Whether a picture is a degraded one of the generator: so many times smaller on each side, or grey.
+/// Whether a picture is a degraded one of the generator: so many times smaller on each side, or
+/// grey.
 fn degraded([c, h, w]: [usize; 3], m: &ModelFacts, (down, grey): (usize, bool)) -> bool {
     let channels = c == m.channels || (grey && c == 1);
     channels && [h * down, w * down] == [m.height, m.width]
@@ -388,17 +389,17 @@ pub(super) fn with_job<T>(
     control: &Control,
     search: impl FnOnce(&Job<'_>) -> Result<T>,
 ) -> Result<T> {
-    let asked = config.weights.get("perceptual").is_some_and(|w| w > 0.0);
     let perceptual = match model.features()? {
         Some(own) => Some(Perceptual::new(own.clone())),
-        None if asked => model.general_features()?.map(Perceptual::borrowed),
+        None if config.weighs("perceptual") => model.general_features()?.map(Perceptual::borrowed),
         None => None,
     };
     // A network that does not count is not read.
-    let weighs = config.weights.get("lpips").is_some_and(|w| w > 0.0);
     let device = model.generator()?.device();
     let lpips = match &config.lpips {
-        Some((network, heads)) if weighs => Some(Lpips::open(network, heads.as_deref(), device)?),
+        Some((network, heads)) if config.weighs("lpips") => {
+            Some(Lpips::open(network, heads.as_deref(), device)?)
+        }
         _ => None,
     };
     search(&Job {
@@ -427,8 +428,7 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
             invert::content_hash(&pictures)?,
             config.describe()?
         );
-        let key: String =
-            Sha256::digest(what).iter().take(12).map(|b| format!("{b:02x}")).collect();
+        let key = shared::key(&what);
         let path = folder.join(format!("invert-{key}.safetensors"));
         config.checkpoint = Some(Checkpoint { path, every: CHECKPOINT_EVERY });
     }

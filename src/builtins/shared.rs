@@ -20,6 +20,7 @@ use crate::space::lattice::{self, Repair};
 use crate::value::{Image, Loaded, Value};
 use crate::weights;
 use candle_core::Tensor;
+use sha2::{Digest, Sha256};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -32,6 +33,11 @@ pub const SEED: Param = Param::optional(
 )
 .seed()
 .named();
+
+/// A short name of what is computed, for its files: a rerun finds its own, another run never does.
+pub fn key(what: &str) -> String {
+    Sha256::digest(what).iter().take(12).map(|b| format!("{b:02x}")).collect()
+}
 
 /// The parameter `class`, alike wherever there is one.
 pub const CLASS: Param = Param::optional(

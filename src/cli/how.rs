@@ -14,7 +14,7 @@ use std::sync::OnceLock;
 
 /// The options of an inversion that were given, in the order of its parameters.
 #[derive(Clone, Debug, Default)]
-pub struct How(Vec<(&'static Param, String)>);
+pub struct How(Vec<(&'static Named, String)>);
 
 /// A parameter and the name of its option, with hyphens.
 type Named = (&'static Param, String);
@@ -64,9 +64,8 @@ impl clap::Args for How {
 
 impl clap::FromArgMatches for How {
     fn from_arg_matches(matches: &ArgMatches) -> std::result::Result<Self, clap::Error> {
-        let given = |(param, _): &'static Named| {
-            Some((*param, matches.get_one::<String>(param.name)?.clone()))
-        };
+        let given =
+            |named: &'static Named| Some((named, matches.get_one::<String>(named.0.name)?.clone()));
         Ok(Self(parameters().iter().filter_map(given).collect()))
     }
 
@@ -85,12 +84,11 @@ impl How {
     /// # Errors
     /// When a value is no value of the language.
     pub fn arguments(&self) -> Result<String> {
-        let each = self.0.iter().map(|(param, given)| {
+        let each = self.0.iter().map(|((param, option), given)| {
             let value = source(param, given)?;
             if one_value(&value) {
                 return Ok(format!("{}: {value}", param.name));
             }
-            let option = param.name.replace('_', "-");
             let message = format!("`--{option} {}` is no value", Safe(given));
             Err(Error::new(Kind::Usage, message)
                 .hint(format!("?{} at the prompt says what it takes", param.name)))

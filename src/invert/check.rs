@@ -162,7 +162,7 @@ impl Config {
             .hint("weights are 0 or more, learning rates about 0.01 to 0.1"));
         }
         for kind in TERMS {
-            if self.weights.get(kind.name).is_some_and(|w| w > 0.0) {
+            if self.weighs(kind.name) {
                 (kind.check)(job, self.space)?;
             }
         }

@@ -185,9 +185,14 @@ impl Config {
         self.passes.filter(|_| self.method.encoder).unwrap_or(0)
     }
 
+    /// Whether a term was given a weight above 0.
+    pub fn weighs(&self, term: &str) -> bool {
+        self.weights.get(term).is_some_and(|w| w > 0.0)
+    }
+
     /// Whether it looks at pictures through the generator's encoder.
     pub fn reads_encoder(&self) -> bool {
-        self.method.encoder || self.weights.get("in_domain").is_some_and(|w| w > 0.0)
+        self.method.encoder || self.weighs("in_domain")
     }
 
     /// Passes, steps and searches in words: `3 passes + 200 steps`.

@@ -2,6 +2,7 @@
 //! toy generator.
 
 use super::methods::{BDINVERT, I2S, I2SPP, IDINVERT, IGAN, II2S, ILO, OPTIMIZE, STYLESPACE};
+use super::phase_tests::quarter;
 use super::tests::{as_alone, foreign, generator, several, stats, stopping, values};
 use super::*;
 use crate::control::{Control, Stop};
@@ -77,6 +78,17 @@ fn every_method_stops_and_resumes_to_the_same_bits() {
         assert_eq!(whole.trace, resumed.trace, "{method:?}");
         assert!(values(&whole.reconstruction) == values(&resumed.reconstruction), "{method:?}");
     }
+}
+
+#[test]
+fn a_mask_works_with_every_method() {
+    let g = generator();
+    with_networks(&*g, &Control::default(), |job| {
+        for method in METHODS {
+            let found = found(job, &Config { mask: Some(quarter()), ..short(&*g, method) });
+            assert!(found.numbers.iter().any(|n| n.name == "psnr in mask"), "{method:?}");
+        }
+    });
 }
 
 /// The published order: the maps hold what the code does not reach (Abdal et al. 2020).

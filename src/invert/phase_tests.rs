@@ -8,7 +8,6 @@ use crate::control::{Control, Stop};
 use crate::error::Kind;
 use crate::generator::codes;
 use crate::latent::Part;
-use crate::metric::Perceptual;
 use std::time::Duration;
 
 fn lbfgs(space: Space, steps: usize) -> Config {
@@ -16,7 +15,7 @@ fn lbfgs(space: Space, steps: usize) -> Config {
 }
 
 /// The upper left quarter.
-fn quarter() -> Mask {
+pub(super) fn quarter() -> Mask {
     Mask::of_shape(Shape::Rectangle([0.0, 0.0, 0.5, 0.5]), (32, 32), "quarter").unwrap()
 }
 
@@ -143,33 +142,6 @@ fn what_is_outside_the_mask_changes_nothing() {
     let c = Config { mask: Some(nothing), ..lbfgs(Space::W, 2) };
     let e = run(g.as_ref(), &foreign(0), &c).unwrap_err();
     assert!(e.message().contains("0 everywhere") && e.repair().is_some());
-}
-
-#[test]
-fn a_mask_works_with_every_method() {
-    let (g, control) = (generator(), Control::default());
-    let (stats, network) = (stats(g.as_ref()), crate::network::encoder_tests::network());
-    let features = Perceptual::new(std::sync::Arc::new(crate::metric::random_features(3)));
-    let job = Job {
-        encoder: Some(&network),
-        perceptual: Some(&features),
-        stats: Some(&stats),
-        ..Job::new(g.as_ref(), &control)
-    };
-    for method in METHODS {
-        let space = method.usual_space(&[Space::W, Space::Z]);
-        let mut c = Config {
-            mask: Some(quarter()),
-            steps: 4,
-            passes: method.encoder.then_some(2),
-            ..Config::new(space, method)
-        };
-        for p in method.params.iter().filter(|p| p.name == "generations" || p.name == "refine") {
-            c.settings.set(p.name, 1.0);
-        }
-        let found = invert(&job, &foreign(0), &c).unwrap();
-        assert!(found.numbers.iter().any(|n| n.name == "psnr in mask"), "{method:?}");
-    }
 }
 
 /// A method that no list knows: half the steps with Adam on the code, then L-BFGS on the maps.

@@ -73,9 +73,13 @@ impl Lpips {
             let names = [format!("lin{k}.model.1.weight"), format!("lins.{k}.model.1.weight")];
             let Some(name) = names.iter().find(|n| file.has(n)) else {
                 let text = format!("{} has no head `lin{k}.model.1.weight`", file.file());
+                let (network, count) = (backbone.name(), backbone.channels().len());
                 return Err(Error::new(Kind::Format, text)
-                    .note(format!("LPIPS of {} has {} heads", backbone.name(), backbone.channels().len()))
-                    .hint("give the file of the heads as `lpips_heads`: vgg.pth, alex.pth or squeeze.pth of the package lpips"));
+                    .note(format!("LPIPS of {network} has {count} heads"))
+                    .hint(
+                        "give the file of the heads as `lpips_heads`: vgg.pth, alex.pth or \
+                         squeeze.pth of the package lpips",
+                    ));
             };
             let head = file
                 .take(name, &[1, channels, 1, 1])

@@ -1,10 +1,7 @@
 //! `bdinvert`: out-of-range pictures by a feature map.
 
-use super::{adam, descent, steady};
-use crate::error::Result;
-use crate::invert::config::{Config, Method};
-use crate::invert::job::Job;
-use crate::invert::phase::Phase;
+use super::steadily;
+use crate::invert::config::Method;
 use crate::space::Space;
 
 /// BDInvert without its encoder: the map is held near the one that the codes give, which begin at
@@ -20,9 +17,5 @@ pub const METHOD: Method = Method {
     weights: &[("l2", 1.0), ("perceptual", 10.0), ("residual", 10.0), ("prior_pn", 0.01)],
     noise: false,
     params: &[],
-    plan,
+    plan: steadily,
 };
-
-fn plan<'a>(job: &Job<'a>, config: &Config) -> Result<Vec<Phase<'a>>> {
-    Ok(vec![steady(descent(job, config, adam))])
-}

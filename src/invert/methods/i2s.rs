@@ -1,10 +1,7 @@
 //! `i2s`: Image2StyleGAN.
 
-use super::{adam, descent, steady};
-use crate::error::Result;
-use crate::invert::config::{Config, Method};
-use crate::invert::job::Job;
-use crate::invert::phase::Phase;
+use super::steadily;
+use crate::invert::config::Method;
 use crate::space::Space;
 
 /// Adam in W+ from the mean of w, at one rate, on pixels and features alike.
@@ -19,9 +16,5 @@ pub const METHOD: Method = Method {
     weights: &[("l2", 1.0), ("perceptual", 1.0)],
     noise: false,
     params: &[],
-    plan,
+    plan: steadily,
 };
-
-fn plan<'a>(job: &Job<'a>, config: &Config) -> Result<Vec<Phase<'a>>> {
-    Ok(vec![steady(descent(job, config, adam))])
-}

@@ -121,8 +121,8 @@ const TUNE_RATE: Param = Param::optional(
     "tune_lr",
     &[Kind::Number],
     "0.05",
-    "of pti and dhr: learning rate of the weights, relative to their size and to the length of their \
-     sums, so that one rate fits all generators",
+    "of pti and dhr: learning rate of the weights, relative to their size and to the length of \
+     their sums, so that one rate fits all generators",
 )
 .within(0.0, 1e3)
 .named();
@@ -214,6 +214,11 @@ fn descent<'a>(job: &Job<'a>, config: &Config, make: fn() -> Box<dyn Optimizer>)
 /// The same phase at one learning rate, from its first step to its last.
 fn steady(phase: Phase<'_>) -> Phase<'_> {
     Phase { schedule: Schedule { curve: Curve::Constant, ..phase.schedule }, ..phase }
+}
+
+/// Steps of Adam at one learning rate: the plan of several publications.
+fn steadily<'a>(job: &Job<'a>, config: &Config) -> Result<Vec<Phase<'a>>> {
+    Ok(vec![steady(descent(job, config, adam))])
 }
 
 /// The curve of the learning rate that was chosen.

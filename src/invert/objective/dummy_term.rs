@@ -1,16 +1,13 @@
 //! A term for tests alone.
 
-use super::{Forward, Setup, Term, TermKind, always};
+use super::{Forward, Setup, Term, TermKind, always, weight};
 use crate::error::Result;
-use crate::lang::types::{Kind, Param};
 use candle_core::Tensor;
 
 /// Mean of `√(1 + d²) - 1`, `d` the difference on [-1, 1].
 pub(super) const TERM: TermKind = TermKind {
     name: "dummy_term",
-    param: Param::optional("dummy_term", &[Kind::Number], "-", "weight of the rounded error")
-        .within(0.0, 1e12)
-        .named(),
+    param: weight("dummy_term", "weight of the rounded error"),
     weight: 0.0,
     automatic: false,
     pictures: true,

@@ -1,11 +1,10 @@
 //! The rows of a code on one sphere.
 
 use super::prior_pn::ends;
-use super::{Forward, Setup, Term, TermKind};
+use super::{Forward, Setup, Term, TermKind, weight};
 use crate::error::{Error, Result};
 use crate::generator::{Generator, Input, spaces};
 use crate::invert::job::Job;
-use crate::lang::types::{Kind, Param};
 use crate::space::Space;
 use candle_core::{Device, Tensor};
 
@@ -17,15 +16,11 @@ const EPS: f64 = 1e-12;
 /// distance in √D. 0 where all rows are alike, about 2.2 for rows that are drawn each by itself.
 pub(super) const TERM: TermKind = TermKind {
     name: "geocross",
-    param: Param::optional(
+    param: weight(
         "geocross",
-        &[Kind::Number],
-        "-",
         "weight that turns the layers of a W+ or PN+ code towards each other: angle × distance of \
          their rows in PN+ (PULSE)",
-    )
-    .within(0.0, 1e12)
-    .named(),
+    ),
     weight: 0.0,
     automatic: false,
     pictures: false,

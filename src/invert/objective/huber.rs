@@ -1,8 +1,7 @@
 //! Huber's error.
 
-use super::{Forward, Setup, Term, TermKind, always};
+use super::{Forward, Setup, Term, TermKind, always, weight};
 use crate::error::Result;
-use crate::lang::types::{Kind, Param};
 use candle_core::Tensor;
 
 /// The difference of two values on [-1, 1], δ, from which on the error grows linearly: about 13 of
@@ -13,14 +12,10 @@ const DELTA: f64 = 0.1;
 /// `δ · (|d| − δ/2)`, with δ = 0.1.
 pub(super) const TERM: TermKind = TermKind {
     name: "huber",
-    param: Param::optional(
+    param: weight(
         "huber",
-        &[Kind::Number],
-        "-",
         "weight of Huber's error on [-1, 1]: d²/2 up to δ = 0.1, then linear, so outliers pull less",
-    )
-    .within(0.0, 1e12)
-    .named(),
+    ),
     weight: 0.0,
     automatic: false,
     pictures: true,

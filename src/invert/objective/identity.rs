@@ -1,9 +1,8 @@
 //! The person that a picture shows.
 
-use super::{Forward, Setup, Term, TermKind};
+use super::{Forward, Setup, Term, TermKind, weight};
 use crate::error::{Error, Result};
 use crate::invert::job::Job;
-use crate::lang::types::{Kind, Param};
 use crate::metric::{Features, Identity};
 use crate::space::Space;
 use candle_core::Tensor;
@@ -13,14 +12,10 @@ use candle_core::Tensor;
 /// 0.1).
 pub(super) const TERM: TermKind = TermKind {
     name: "identity",
-    param: Param::optional(
+    param: weight(
         "identity",
-        &[Kind::Number],
-        "-",
         "weight of 1 - cosine of the identity embeddings, by the network that the generator brings",
-    )
-    .within(0.0, 1e12)
-    .named(),
+    ),
     weight: 0.0,
     automatic: false,
     pictures: true,

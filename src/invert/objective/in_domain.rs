@@ -1,10 +1,9 @@
 //! Distance of a code from the one that the encoder finds in its picture.
 
-use super::{Forward, Setup, Term, TermKind};
+use super::{Forward, Setup, Term, TermKind, weight};
 use crate::error::{Error, Result};
 use crate::generator::{Input, spaces};
 use crate::invert::job::Job;
-use crate::lang::types::{Kind, Param};
 use crate::network::Encoder;
 use crate::space::Space;
 use candle_core::Tensor;
@@ -13,15 +12,11 @@ use candle_core::Tensor;
 /// the mean of w: IDInvert's regulariser (Zhu et al. 2020, who weigh it 2).
 pub(super) const TERM: TermKind = TermKind {
     name: "in_domain",
-    param: Param::optional(
+    param: weight(
         "in_domain",
-        &[Kind::Number],
-        "-",
         "weight that keeps a code of W or W+ where the encoder finds it again in its picture \
          (IDInvert, who use 2)",
-    )
-    .within(0.0, 1e12)
-    .named(),
+    ),
     weight: 0.0,
     automatic: false,
     pictures: false,

@@ -1,16 +1,13 @@
 //! The mean absolute error.
 
-use super::{Forward, Setup, Term, TermKind, always};
+use super::{Forward, Setup, Term, TermKind, always, weight};
 use crate::error::Result;
-use crate::lang::types::{Kind, Param};
 use candle_core::Tensor;
 
 /// Mean absolute error on [-1, 1], over all pixels and channels.
 pub(super) const TERM: TermKind = TermKind {
     name: "l1",
-    param: Param::optional("l1", &[Kind::Number], "-", "weight of the absolute error on [-1, 1]")
-        .within(0.0, 1e12)
-        .named(),
+    param: weight("l1", "weight of the absolute error on [-1, 1]"),
     weight: 0.0,
     automatic: false,
     pictures: true,

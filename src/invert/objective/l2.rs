@@ -1,16 +1,13 @@
 //! The mean squared error.
 
-use super::{Forward, Setup, Term, TermKind, always};
+use super::{Forward, Setup, Term, TermKind, always, weight};
 use crate::error::Result;
-use crate::lang::types::{Kind, Param};
 use candle_core::Tensor;
 
 /// Mean squared error on [-1, 1], over all pixels and channels.
 pub(super) const TERM: TermKind = TermKind {
     name: "l2",
-    param: Param::optional("l2", &[Kind::Number], "-", "weight of the squared error on [-1, 1]")
-        .within(0.0, 1e12)
-        .named(),
+    param: weight("l2", "weight of the squared error on [-1, 1]"),
     weight: 1.0,
     automatic: false,
     pictures: true,

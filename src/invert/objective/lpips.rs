@@ -1,9 +1,8 @@
 //! LPIPS, by the networks of its authors.
 
-use super::{Forward, Setup, Term, TermKind};
+use super::{Forward, Setup, Term, TermKind, weight};
 use crate::error::{Error, Result};
 use crate::invert::job::Job;
-use crate::lang::types::{Kind, Param};
 use crate::metric::Lpips;
 use crate::space::Space;
 use candle_core::Tensor;
@@ -11,14 +10,7 @@ use candle_core::Tensor;
 /// See [`Lpips`].
 pub(super) const TERM: TermKind = TermKind {
     name: "lpips",
-    param: Param::optional(
-        "lpips",
-        &[Kind::Number],
-        "-",
-        "weight of LPIPS with your files: `lpips_net`, `lpips_heads`",
-    )
-    .within(0.0, 1e12)
-    .named(),
+    param: weight("lpips", "weight of LPIPS with your files: `lpips_net`, `lpips_heads`"),
     weight: 0.0,
     automatic: false,
     pictures: true,

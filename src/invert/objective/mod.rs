@@ -31,8 +31,9 @@ pub use noise::{normalise, regulariser};
 use super::degrade::Degrader;
 use super::job::Job;
 use crate::error::Result;
+use crate::generator::spaces;
 use crate::generator::whitening::Whitening;
-use crate::lang::types::Param;
+use crate::lang::types::{Kind, Param};
 use crate::metric::resize_to;
 use crate::space::Space;
 use candle_core::{DType, Tensor};
@@ -302,6 +303,16 @@ impl TermKind {
 fn limit(pictures: &Tensor) -> Result<Tensor> {
     let (_, _, h, w) = pictures.dims4()?;
     resize_to(pictures, h.min(LIMITED_SIDE), w.min(LIMITED_SIDE))
+}
+
+/// The parameter of a term's weight.
+const fn weight(name: &'static str, doc: &'static str) -> Param {
+    Param::optional(name, &[Kind::Number], "-", doc).within(0.0, 1e12).named()
+}
+
+/// The space of the codes that are searched: in F those beside the map.
+fn codes_of(job: &Job<'_>, searched: Space) -> Space {
+    if searched == Space::F { spaces::read_by_synthesis(job.generator) } else { searched }
 }
 
 /// Check of terms that are always available.

@@ -1,9 +1,8 @@
 //! Structural similarity over several scales.
 
-use super::{Forward, Setup, Term, TermKind};
+use super::{Forward, Setup, Term, TermKind, weight};
 use crate::error::Result;
 use crate::invert::job::Job;
-use crate::lang::types::{Kind, Param};
 use crate::metric::Multiscale;
 use crate::space::Space;
 use candle_core::Tensor;
@@ -12,14 +11,10 @@ use candle_core::Tensor;
 /// enough for.
 pub(super) const TERM: TermKind = TermKind {
     name: "msssim",
-    param: Param::optional(
+    param: weight(
         "msssim",
-        &[Kind::Number],
-        "-",
         "weight of 1 - MS-SSIM (Wang 2003): five scales from 176 pixels a side on, fewer below",
-    )
-    .within(0.0, 1e12)
-    .named(),
+    ),
     weight: 0.0,
     automatic: false,
     pictures: true,

@@ -1,9 +1,8 @@
 //! Distance between the rows of a W+ code.
 
-use super::{Forward, Setup, Term, TermKind};
+use super::{Forward, Setup, Term, TermKind, weight};
 use crate::error::{Error, Result};
 use crate::invert::job::Job;
-use crate::lang::types::{Kind, Param};
 use crate::space::Space;
 use candle_core::Tensor;
 
@@ -12,14 +11,7 @@ use candle_core::Tensor;
 /// 2021).
 pub(super) const TERM: TermKind = TermKind {
     name: "offset",
-    param: Param::optional(
-        "offset",
-        &[Kind::Number],
-        "-",
-        "weight that keeps the layers of a W+ or PN+ code together",
-    )
-    .within(0.0, 1e12)
-    .named(),
+    param: weight("offset", "weight that keeps the layers of a W+ or PN+ code together"),
     weight: 0.0,
     automatic: false,
     pictures: false,

@@ -1,9 +1,8 @@
 //! The perceptual distance, in the layers of a feature network.
 
-use super::{Forward, Setup, Term, TermKind};
+use super::{Forward, Setup, Term, TermKind, weight};
 use crate::error::{Error, Result};
 use crate::invert::job::Job;
-use crate::lang::types::{Kind, Param};
 use crate::metric::Perceptual;
 use crate::space::Space;
 use candle_core::Tensor;
@@ -12,15 +11,11 @@ use candle_core::Tensor;
 /// may offer another network where the weight was asked for.
 pub(super) const TERM: TermKind = TermKind {
     name: "perceptual",
-    param: Param::optional(
+    param: weight(
         "perceptual",
-        &[Kind::Number],
-        "-",
         "weight of the perceptual distance; by default 0.8 where the generator brings a feature \
          network. Others use the built-in generator's when a weight is given",
-    )
-    .within(0.0, 1e12)
-    .named(),
+    ),
     weight: 0.8,
     automatic: true,
     pictures: true,

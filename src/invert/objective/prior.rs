@@ -1,11 +1,9 @@
 //! Gaussian prior on codes of Z and W.
 
-use super::{Forward, Setup, Term, TermKind};
+use super::{Forward, Setup, Term, TermKind, codes_of, weight};
 use crate::error::{Error, Result};
-use crate::generator::spaces;
 use crate::generator::whitening::Whitening;
 use crate::invert::job::Job;
-use crate::lang::types::{Kind, Param};
 use crate::space::Space;
 use candle_core::Tensor;
 
@@ -15,15 +13,11 @@ use candle_core::Tensor;
 /// Gaussian's density.
 pub(super) const TERM: TermKind = TermKind {
     name: "prior",
-    param: Param::optional(
+    param: weight(
         "prior",
-        &[Kind::Number],
-        "-",
         "weight that keeps codes near the prior: the squared distance from the mean of z or w, by \
          their covariance; a typical sample has 1",
-    )
-    .within(0.0, 1e12)
-    .named(),
+    ),
     weight: 0.0,
     automatic: false,
     pictures: false,
@@ -31,13 +25,8 @@ pub(super) const TERM: TermKind = TermKind {
     make,
 };
 
-/// The space of the codes that are searched.
-fn read(job: &Job<'_>, searched: Space) -> Space {
-    if searched == Space::F { spaces::read_by_synthesis(job.generator) } else { searched }
-}
-
 fn check(job: &Job<'_>, searched: Space) -> Result<()> {
-    match read(job, searched) {
+    match codes_of(job, searched) {
         Space::Z | Space::W | Space::WPlus => Ok(()),
         Space::PN | Space::PNPlus => {
             Err(Error::runtime("the prior of PN is `prior_pn`")
@@ -52,7 +41,7 @@ fn check(job: &Job<'_>, searched: Space) -> Result<()> {
 
 fn make<'a>(setup: &Setup<'_, 'a>) -> Result<Option<Box<dyn Term + 'a>>> {
     check(setup.job, setup.space)?;
-    let whitening = match read(setup.job, setup.space) {
+    let whitening = match codes_of(setup.job, setup.space) {
         Space::Z => None,
         _ => Some((setup.gaussian)()?),
     };

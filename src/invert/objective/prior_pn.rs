@@ -1,10 +1,9 @@
 //! Gaussian prior on codes in PN.
 
-use super::{Forward, Setup, Term, TermKind};
+use super::{Forward, Setup, Term, TermKind, codes_of, weight};
 use crate::error::{Error, Result};
 use crate::generator::{Generator, Input, spaces};
 use crate::invert::job::Job;
-use crate::lang::types::{Kind, Param};
 use crate::space::Space;
 use candle_core::Tensor;
 
@@ -12,15 +11,11 @@ use candle_core::Tensor;
 /// 2020, which weigh it 0.001. A typical sample has 1.
 pub(super) const TERM: TermKind = TermKind {
     name: "prior_pn",
-    param: Param::optional(
+    param: weight(
         "prior_pn",
-        &[Kind::Number],
-        "-",
         "weight that keeps codes near the prior: the mean of v² in PN or PN+ (Zhu et al. 2020, \
          who use 0.001); in F of its codes",
-    )
-    .within(0.0, 1e12)
-    .named(),
+    ),
     weight: 0.0,
     automatic: false,
     pictures: false,
@@ -30,10 +25,7 @@ pub(super) const TERM: TermKind = TermKind {
 
 /// The space of the codes that are searched, and PN or PN+, where their v is.
 pub(super) fn ends(job: &Job<'_>, searched: Space) -> Result<(Space, Space)> {
-    let from = match searched {
-        Space::F => spaces::read_by_synthesis(job.generator),
-        other => other,
-    };
+    let from = codes_of(job, searched);
     let to = match from.base() {
         Space::W => Space::PN,
         Space::WPlus => Space::PNPlus,

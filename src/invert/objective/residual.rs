@@ -1,8 +1,7 @@
 //! Size of a residual of a feature map.
 
-use super::{Forward, Setup, Term, TermKind, always};
+use super::{Forward, Setup, Term, TermKind, always, weight};
 use crate::error::Result;
-use crate::lang::types::{Kind, Param};
 use crate::space::Space;
 use candle_core::{DType, Tensor};
 
@@ -10,14 +9,10 @@ use candle_core::{DType, Tensor};
 /// (the regulariser of BDInvert, Kang et al. 2021, who weigh it 10).
 pub(super) const TERM: TermKind = TermKind {
     name: "residual",
-    param: Param::optional(
+    param: weight(
         "residual",
-        &[Kind::Number],
-        "-",
         "weight that keeps a feature map near what the codes give: the mean square of its residual",
-    )
-    .within(0.0, 1e12)
-    .named(),
+    ),
     weight: 0.0,
     automatic: false,
     pictures: false,

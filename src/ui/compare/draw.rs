@@ -1,5 +1,5 @@
 //! The layout of a comparison: panes, the table below them, the report beside them, two lines.
-//! Where the terminal shows no pictures, sentences stand in the panes, and the report is below.
+//! A terminal without pictures gets a sentence in each pane, and the report below them.
 
 use super::model::Part;
 use super::numbers::Row;

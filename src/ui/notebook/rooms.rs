@@ -105,8 +105,8 @@ impl Notebook {
         Ok((one.caption.clone(), image.raster().clone()))
     }
 
-    /// The pictures, inversions and tables of inversions among the values of a cell's last run that no other cell has
-    /// bound since.
+    /// The pictures, inversions and tables of inversions among the values of a cell's last run that
+    /// no other cell has bound since.
     fn pictured(&self, cell: u64) -> Vec<(String, Value)> {
         let Some(ran) = self.ran(cell) else { return Vec::new() };
         let snapshot = self.session.snapshot();
