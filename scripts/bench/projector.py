@@ -250,10 +250,9 @@ def part(a, name, env=None):
     return common.child(command, {**os.environ, **threads, **(env or {})})
 
 
-def gannet_part(a):
-    """gannet's run: the JSON of its inversion; code and noise maps are left in the folder."""
-    program = (f'x = image("target.png", align: none); r = invert(x, method: projector, space: W, steps: {a.steps}, '
-               f'seed: {a.seed}); save(r, "gannet.safetensors"); r')
+def gannet_part(a, how, file):
+    """gannet's run with these arguments of `invert`: the JSON of its inversion; code and noise maps are left in a file."""
+    program = f'x = image("target.png", align: none); r = invert(x, {how}, seed: {a.seed}); save(r, "{file}"); r'
     command = [os.path.abspath(a.gannet), "eval", program, "--model", ".", "--out", ".", "--json", "--quiet",
                "--threads", str(a.threads)]
     done = subprocess.run(command, cwd=a.folder, stdout=subprocess.PIPE, text=True)
@@ -261,6 +260,14 @@ def gannet_part(a):
         sys.exit(f"gannet ended with {done.returncode}")
     values = [json.loads(line) for line in done.stdout.splitlines()]
     return next(v for v in values if v.get("type") == "Inversion")
+
+
+def to_quality(found, wanted):
+    """Seconds after which a run of gannet had come to a perceptual distance; none where it did not. Steps take equal time."""
+    (trace,) = found["trace"]
+    column = trace["names"].index("perceptual")
+    first = next((step for step, terms in zip(trace["steps"], trace["terms"]) if terms[column] <= wanted), None)
+    return None if first is None else found["seconds"] * (first + 1) / (found["steps"] + 1)
 
 
 def together(one, other):
@@ -275,7 +282,9 @@ def whole(a):
     common.say("generator and target")
     part(a, "prepare")
     common.say(f"gannet: {a.steps} steps")
-    own = gannet_part(a)
+    own = gannet_part(a, f"method: projector, space: W, steps: {a.steps}", "gannet.safetensors")
+    common.say("gannet: as it inverts unless told otherwise")
+    usual = gannet_part(a, "perceptual: 1", "usual.safetensors")
     common.say(f"PyTorch: {a.steps} steps")
     (both,) = part(a, "torch", allocator[1])
     gannet, peer = both["gannet"], both["pytorch"]
@@ -287,6 +296,9 @@ def whole(a):
                  gannet=gannet, pytorch=peer, time_ratio=peer["seconds"] / gannet["seconds"],
                  loss_ratio=gannet["loss"] / peer["loss"], least_ratio=gannet["least"] / peer["least"],
                  distance_ratio=gannet["distance"] / peer["distance"], same_until=same)
+    reached = to_quality(usual, peer["distance"])
+    found.update(usual=dict(how=usual["origin"], seconds=usual["seconds"], to_quality=reached,
+                            ratio=reached and peer["seconds"] / reached))
     if a.control:
         control = found["control"] = both["control"]
         found.update(control_ratio=control["loss"] / peer["loss"],
@@ -307,6 +319,11 @@ def show(r):
     if "control" in r:
         print(f"control, PyTorch from a start moved by {NUDGE:g} of itself: loss ratio {r['control_ratio']:.4f}, "
               f"apart {list(r['control_same_until'].values())}")
+    usual = r["usual"]
+    if usual["to_quality"] is None:
+        print(f"invert(x) takes {usual['seconds']:.1f} s and does not come to PyTorch's distance")
+    else:
+        print(f"invert(x) comes to PyTorch's distance in {usual['to_quality']:.2f} s, 1/{usual['ratio']:.1f} of PyTorch's time")
     print("loss: of the codes and noise maps found, judged by one code in PyTorch, without noise on w; least loss: as each "
           "program saw it on its way")
 

@@ -15,8 +15,12 @@ import face_recognition_models as models
 def objects(gannet, *args):
     """The JSON objects that a command of gannet prints, and what it writes to standard error."""
     run = subprocess.run([os.fspath(gannet), *args, "--json", "--quiet"], capture_output=True, text=True)
-    lines = [line for line in run.stdout.splitlines() if line.startswith("{")]
-    return [json.loads(line) for line in lines], run.stderr
+    return read(run.stdout), run.stderr
+
+
+def read(printed):
+    """The JSON objects in what gannet printed."""
+    return [json.loads(line) for line in printed.splitlines() if line.startswith("{")]
 
 
 def text(path):

@@ -1,12 +1,16 @@
-"""Portraits inverted, edited and recognised. Usage: people.py FOLDER GANNET [MODEL] [METHOD,METHOD]"""
+"""Portraits inverted, edited, pasted back and recognised. `people.py --help` lists the options."""
 
+import argparse
+import os
 import pathlib
-import sys
+import subprocess
 import time
 
 import numpy as np
+import skimage.io
+import skimage.transform
 
-from common import Dlib, objects, picture, text
+from common import Dlib, picture, read, text
 
 PORTRAITS = "astronaut obama obama2 biden audrey cage ajb franck_01829 bieber_small obama4_crop".split()
 # Options of invert behind the method.
@@ -17,51 +21,109 @@ METHODS = {
     "dhr": "method: dhr",
     "pti": "method: pti",
 }
+NUMBERS = ["psnr", "ssim", "perceptual"]
+# Side of a picture in the sheet.
+SIDE = 256
 
 
 def number(found, name):
-    """A number of an inversion."""
-    each = [n for one in found for n in one.get("numbers", []) if n.get("name") == name]
-    return each[0]["value"] if each else float("nan")
+    """A number of an inversion; NaN where it has none."""
+    each = [n["value"] for one in found for n in one.get("numbers", []) if n.get("name") == name]
+    return each[0] if each else float("nan")
 
 
-def main(folder, gannet, model, names):
-    dlib, out = Dlib(), folder / "out"
+def run(a, program, out):
+    """What a program prints as JSON, its errors, its seconds and its peak memory in MB."""
+    source = out / "people.gnt"
+    source.write_text(program)
+    command = [os.fspath(a.gannet), "run", os.fspath(source), "--model", a.model, "--out", os.fspath(out), "--json", "--quiet"]
+    start = time.time()
+    with open(out / "stdout", "w+") as stdout, open(out / "stderr", "w+") as stderr:
+        child = subprocess.Popen(command, stdout=stdout, stderr=stderr)
+        _, _, usage = os.wait4(child.pid, 0)
+        stdout.seek(0)
+        stderr.seek(0)
+        return read(stdout.read()), stderr.read(), time.time() - start, usage.ru_maxrss / 1000
+
+
+def one(a, path, options, files):
+    """One portrait inverted with these options, edited and pasted back into the three files."""
+    found, edited, pasted = (text(file.name)[1:-1] for file in files)
+    program = (
+        f"x = image({text(path)})\nr = invert(x, {options})\nr\ne = r + {a.edit}\n"
+        f'save(r, "{found}")\nsave(render(e), "{edited}")\nsave(paste(e, into: x), "{pasted}")\n'
+    )
+    result = run(a, program, files[0].parent)
+    if not all(file.exists() for file in files):
+        print(f"{path.stem}: {result[1].strip()[-300:]}", flush=True)
+        return None
+    return result
+
+
+def nearest(dlib, own, file):
+    """Whose portrait has the nearest vector, and how far that of each is."""
+    vector, _ = dlib.identity(picture(file))
+    apart = {name: float(np.linalg.norm(own[name] - vector)) for name in own}
+    return min(apart, key=apart.get), apart
+
+
+def tile(file):
+    """A picture of the sheet."""
+    data = skimage.transform.resize(picture(file), (SIDE, SIDE), anti_aliasing=True)
+    return (255 * data).astype(np.uint8)
+
+
+def measure(a, dlib, paths, own):
+    out = a.folder / "out"
     out.mkdir(exist_ok=True)
-    paths = {p.stem: p for p in (folder / "people").iterdir()}
-    own = {name: dlib.identity(picture(paths[name]))[0] for name in PORTRAITS}
-    for method in names:
+    rows = {name: [tile(paths[name])] for name in a.portraits}
+    for method in a.methods:
+        name, _, options = method.partition("=")
         table = []
-        for name in PORTRAITS:
-            start, files = time.time(), [out / f"{name}-{method}-{what}.png" for what in ("found", "older")]
-            program = (
-                f"x = image({text(paths[name])})\nr = invert(x, {METHODS[method]})\nr\n"
-                f"save(r, \"{files[0].name}\")\nsave(render(r + 2*direction(\"age\")), \"{files[1].name}\")\n"
-            )
-            source = out / "people.gnt"
-            source.write_text(program)
-            found, errors = objects(gannet, "run", str(source), "--model", model, "--out", str(out))
-            seconds = time.time() - start
-            if not all(f.exists() for f in files):
-                print(f"{name} {method}: {errors.strip()[-300:]}", flush=True)
+        for person in a.portraits:
+            files = [out / f"{person}-{name}-{what}.png" for what in ("found", "edited", "pasted")]
+            result = one(a, paths[person], options or METHODS[name], files)
+            if result is None:
                 continue
-            nearest = []
-            for file in files:
-                vector, _ = dlib.identity(picture(file))
-                nearest.append(min(own, key=lambda n: np.linalg.norm(own[n] - vector)) == name)
-            row = (number(found, "psnr"), number(found, "ssim"), seconds, *nearest)
+            found, _, seconds, memory = result
+            who = [nearest(dlib, own, file) for file in files]
+            right = [best == person for best, _ in who]
+            row = (*(number(found, n) for n in NUMBERS), seconds, memory, *right)
             table.append(row)
-            print(f"{name:16} {method:8} {row[0]:.2f} dB, SSIM {row[1]:.3f}, {seconds:.0f} s, recognised {nearest}", flush=True)
-        if table:
-            psnr, ssim, seconds, before, after = (np.array(column, float) for column in zip(*table))
+            rows[person] += [tile(file) for file in files]
             print(
-                f"{method}: {psnr.mean():.2f} dB (least {psnr.min():.2f}), SSIM {ssim.mean():.3f}, {seconds.mean():.0f} s, "
-                f"recognised {int(before.sum())} of {len(table)}, after the edit {int(after.sum())}",
+                f"{person:14} {name:8} {row[0]:.2f} dB, SSIM {row[1]:.3f}, perceptual {row[2]:.4f}, {seconds:.0f} s, "
+                f"{memory:.0f} MB, dlib {who[0][1][person]:.2f} and {who[1][1][person]:.2f}, recognised {right}",
                 flush=True,
             )
+        if table:
+            mean, least = np.array(table, float).mean(0), np.array(table, float).min(0)
+            count = np.array(table, float)[:, 5:].sum(0).astype(int)
+            print(
+                f"{name}: {mean[0]:.2f} dB (least {least[0]:.2f}), SSIM {mean[1]:.3f}, perceptual {mean[2]:.4f}, "
+                f"{mean[3]:.0f} s, {mean[4]:.0f} MB; of {len(table)} recognised {count[0]}, edited {count[1]}, pasted {count[2]}",
+                flush=True,
+            )
+    wide = max(len(row) for row in rows.values())
+    blank = np.full((SIDE, SIDE, 3), 255, np.uint8)
+    lines = [np.concatenate(row + [blank] * (wide - len(row)), 1) for row in rows.values()]
+    skimage.io.imsave(out / "sheet.jpg", np.concatenate(lines, 0), quality=90)
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__)
+    p.add_argument("folder", type=pathlib.Path, help="what fetch.py wrote")
+    p.add_argument("gannet", type=pathlib.Path)
+    p.add_argument("--model", default="faces")
+    p.add_argument("--methods", nargs="+", default=list(METHODS), help="names, or NAME=OPTIONS OF INVERT")
+    p.add_argument("--edit", default='2*direction("age")', help="what is added to every code")
+    p.add_argument("--portraits", nargs="+", default=PORTRAITS)
+    a = p.parse_args()
+    dlib = Dlib()
+    paths = {path.stem: path for path in (a.folder / "people").iterdir()}
+    own = {name: dlib.identity(picture(paths[name]))[0] for name in PORTRAITS}
+    measure(a, dlib, paths, own)
 
 
 if __name__ == "__main__":
-    model = sys.argv[3] if len(sys.argv) > 3 else "faces"
-    names = sys.argv[4].split(",") if len(sys.argv) > 4 else list(METHODS)
-    main(pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]), model, names)
+    main()

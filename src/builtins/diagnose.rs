@@ -149,6 +149,7 @@ fn short(config: &Config, steps: usize) -> Config {
         init: own.init,
         restarts: 1,
         until: None,
+        plateau: None,
         checkpoint: None,
         ..config.clone()
     };

@@ -246,7 +246,7 @@ fn config(args: &Args, model: &Loaded, ctx: &Context<'_>) -> Result<Config> {
     (c.passes, c.steps) = steps(args, &c)?;
     let weight = |name: &str| args.number(name);
     c.restarts = args.count("restarts")?.unwrap_or(c.restarts);
-    c.until = weight("until")?;
+    (c.until, c.plateau) = (weight("until")?, weight("plateau")?);
     for term in TERMS {
         if let Some(w) = weight(term.name)? {
             c.weights.set(term.name, w);

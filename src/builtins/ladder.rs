@@ -6,10 +6,12 @@ use crate::builtin::{
 };
 use crate::direction::{self, Forms};
 use crate::error::{Error, Result};
+use crate::generator::{spaces, whitening};
 use crate::invert::{Inversion, Rung, ladder};
 use crate::latent::Direction;
 use crate::metric::{Features, Identity, Level, Metric};
 use crate::render::{Chart, Plot};
+use crate::space::Space;
 use crate::value::{Cell, Image, Loaded, Table, Value};
 use candle_core::Tensor;
 use std::sync::Arc;
@@ -97,7 +99,7 @@ pub(super) fn number(found: &Inversion, name: &str) -> Option<f64> {
 }
 
 /// The columns after the rungs, with their digits and definitions.
-const COLUMNS: [(&str, usize, &str); 9] = [
+const COLUMNS: [(&str, usize, &str); 11] = [
     ("psnr", 2, "peak signal to noise ratio in dB; more is nearer"),
     ("ssim", 4, "structural similarity, 1 for the same picture"),
     ("perceptual", 4, "distance in the features of the generator's network; less is nearer"),
@@ -112,6 +114,13 @@ const COLUMNS: [(&str, usize, &str); 9] = [
         2,
         "distance of the code from the mean of its space, in σ; a typical sample has \
                      about 1, above 2.5 it lies outside the training",
+    ),
+    ("pn", 2, "√(mean v²) of the code in PN or PN+; a typical sample has about 1"),
+    (
+        "nscd",
+        4,
+        "1 − cosine of the styles to their usual direction, averaged over the layers (LSAP, Cao et \
+         al. 2022); more is edited less safely",
     ),
     (
         "identity",
@@ -148,6 +157,8 @@ fn table(
             number(i, "perceptual"),
             i.diagnosis.offsets.as_ref().and_then(|o| o.first().copied()),
             i.diagnosis.mean_distance.first().copied(),
+            pn_norm(model, i)?,
+            i.diagnosis.nscd.as_ref().and_then(|(each, _)| each.first().copied()),
             identity,
             edit,
             Some(i.code.parts.stored_bytes() as f64 / 1000.0),
@@ -157,7 +168,7 @@ fn table(
     let known = |k: &usize| values.iter().any(|row| row.get(*k).is_some_and(Option::is_some));
     let shown: Vec<usize> = (0..COLUMNS.len()).filter(known).collect();
     let columns = || shown.iter().filter_map(|k| COLUMNS.get(*k));
-    let row = |((rung, _), row): (&(Rung, Inversion), &[Option<f64>; 9])| {
+    let row = |((rung, _), row): (&(Rung, Inversion), &[Option<f64>; 11])| {
         let cell = |k: &usize| match (row.get(*k).copied().flatten(), COLUMNS.get(*k)) {
             (Some(v), Some((_, digits, _))) => Cell::Number(v, *digits),
             _ => Cell::Text("–".into()),
@@ -183,6 +194,16 @@ fn table(
         plots: plot(&found).into_iter().collect(),
         found: found.into_iter().map(|(_, i)| Arc::new(i)).collect(),
     })
+}
+/// Norm of a code in PN or PN+; `None` where no way leads there.
+fn pn_norm(model: &Loaded, found: &Inversion) -> Result<Option<f64>> {
+    let to = match found.code.space.base() {
+        Space::W => Space::PN,
+        Space::WPlus => Space::PNPlus,
+        _ => return Ok(None),
+    };
+    let code = spaces::lift(&**model.generator()?, &found.code, to)?;
+    Ok(whitening::norms(code.point())?.first().copied())
 }
 
 /// The target, then the picture of every rung.

@@ -106,10 +106,13 @@ pub fn find(network: &Features, picture: &Pyramid<'_>, control: &Control) -> Res
 pub fn all(network: &Features, picture: &Pyramid<'_>, control: &Control) -> Result<Vec<Found>> {
     let mut found = Vec::new();
     let (usual, small) = scan::windows(picture.size());
-    // Small windows cost the most: only a picture without larger faces is searched for them.
-    for windows in [usual, small] {
+    // Small windows cost the most: only a picture without larger faces is searched for them. A face
+    // that fills the picture is found last: the streaks of a repeated edge hide it, grey does not.
+    let passes = [(&usual, Edge::Repeated), (&small, Edge::Repeated), (&usual, Edge::Grey)];
+    for (windows, edge) in passes {
+        let picture = &picture.with_edge(edge);
         let mut seeds = scan::Seeds::default();
-        for window in windows {
+        for &window in windows {
             control.check()?;
             seeds.add(scan::level(network, picture, window)?);
             // Other sizes need other buffers: those that are kept for reuse would add up.
@@ -275,7 +278,8 @@ fn cut(f: &Found, picture: &Raster, photograph: Photograph, wanted: Wanted) -> R
         notes.push(format!("enlarged to {side}²: no detail is gained"));
     }
     notes.extend(converted.map(str::to_owned));
-    let cut = Pyramid::new(coloured)?.with_edge(edge).picture(&place, side)?;
+    let pyramid = Pyramid::new(coloured)?;
+    let cut = pyramid.with_edge(edge).picture(&place, side)?;
     Ok(Aligned { picture: cut, photograph: photograph.cut(&place, [side; 2]), notes })
 }
 

@@ -5,6 +5,7 @@
 //! [`Generator::run`] from a code or a feature map to layers and picture. [`spaces`] has what
 //! callers need of both.
 
+pub mod alignment;
 mod batches;
 pub mod biggan;
 mod camera;
@@ -46,6 +47,7 @@ use crate::error::{Error, Result};
 use crate::safe::Safe;
 use crate::space::{Dims, Space};
 use crate::words;
+use alignment::StyleDirections;
 use candle_core::{Device, Tensor, Var};
 use std::sync::Arc;
 use whitening::Whitening;
@@ -347,6 +349,14 @@ pub trait Generator: Send + Sync {
     /// For a generator that does not keep it, and when its samples cannot be drawn.
     fn whitening(&self) -> Result<&Whitening> {
         Err(no_codes(self.spec(), Space::PN))
+    }
+
+    /// The usual directions of its styles over the prior; computed at the first call.
+    ///
+    /// # Errors
+    /// As [`Self::whitening`].
+    fn style_directions(&self) -> Result<&StyleDirections> {
+        Err(no_codes(self.spec(), Space::S))
     }
 
     /// Its weights by name: what training changes.

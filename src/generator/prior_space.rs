@@ -1,6 +1,7 @@
-//! A generator that keeps the statistics of its prior, with which the spaces PN and PN+ are entered
-//! and left.
+//! A generator that keeps the statistics of its prior: those with which the spaces PN and PN+ are
+//! entered and left, and the usual directions of its styles.
 
+use super::alignment::StyleDirections;
 use super::spaces::{self, Draw};
 use super::whitening::{Whitening, before_activation};
 use super::{Generator, Input, Named, Orbit, Spec, Start, Tap, Tapped};
@@ -9,8 +10,10 @@ use crate::space::Space;
 use candle_core::{DType, Device, Tensor};
 use std::sync::{Arc, OnceLock};
 
-/// Samples of the prior that the statistics come from.
+/// Samples of the prior that the whitening comes from.
 const SAMPLES: usize = 10_000;
+/// Samples that the directions of styles come from: a mean takes fewer than a covariance.
+const STYLE_SAMPLES: usize = 1000;
 /// Seed of these samples: the statistics belong to the generator, not to a run.
 const SEED: u64 = 123;
 
@@ -19,14 +22,19 @@ pub fn with_prior_spaces(generator: Arc<dyn Generator>) -> Arc<dyn Generator> {
     if !generator.spec().spaces.contains(&Space::W) {
         return generator;
     }
-    let kept = Arc::new(Kept { of: generator.clone(), whitening: OnceLock::new() });
+    let kept = Arc::new(Kept {
+        of: generator.clone(),
+        whitening: OnceLock::new(),
+        styles: OnceLock::new(),
+    });
     Arc::new(Keeping { generator, kept })
 }
 
-/// The whitening, computed once, and the generator that it is of.
+/// The statistics, computed once, and the generator that they are of.
 struct Kept {
     of: Arc<dyn Generator>,
     whitening: OnceLock<Whitening>,
+    styles: OnceLock<StyleDirections>,
 }
 
 impl Kept {
@@ -35,30 +43,45 @@ impl Kept {
             return Ok(known);
         }
         let g = &*self.of;
-        let labels = all_classes(g)?;
-        let draw = Draw { seed: SEED, labels: labels.as_ref(), ..Draw::default() };
-        let w = spaces::sample(g, SAMPLES, draw)?;
-        let x = before_activation(w.point())?.to_device(&Device::Cpu)?.to_dtype(DType::F32)?;
+        let x = before_activation(&samples(g, SAMPLES, Space::W)?)?;
+        let x = x.to_device(&Device::Cpu)?.to_dtype(DType::F32)?;
         let points = x.flatten_all()?.to_vec1::<f32>()?;
         let fresh = Whitening::of(&points, g.spec().w_dim, g.device())?;
         Ok(self.whitening.get_or_init(|| fresh))
     }
+
+    fn styles(&self) -> Result<&StyleDirections> {
+        if let Some(known) = self.styles.get() {
+            return Ok(known);
+        }
+        let g = &*self.of;
+        let styles = samples(g, STYLE_SAMPLES, Space::S)?;
+        let fresh = StyleDirections::of(&styles, &g.spec().styles)?;
+        Ok(self.styles.get_or_init(|| fresh))
+    }
 }
 
-/// One-hot labels that go through all classes in turn, `[SAMPLES, classes]`: the prior of a
-/// generator with classes is that of all.
-fn all_classes(g: &dyn Generator) -> Result<Option<Tensor>> {
+/// Codes of the prior, `[n, D]`.
+fn samples(g: &dyn Generator, n: usize, space: Space) -> Result<Tensor> {
+    let labels = all_classes(g, n)?;
+    let draw = Draw { seed: SEED, space, labels: labels.as_ref(), ..Draw::default() };
+    Ok(spaces::sample(g, n, draw)?.point().clone())
+}
+
+/// One-hot labels that go through all classes in turn, `[n, classes]`: the prior of a generator
+/// with classes is that of all.
+fn all_classes(g: &dyn Generator, n: usize) -> Result<Option<Tensor>> {
     let classes = g.spec().classes();
     if classes == 0 {
         return Ok(None);
     }
-    let mut all = vec![0f32; SAMPLES * classes];
+    let mut all = vec![0f32; n * classes];
     for (k, row) in all.chunks_exact_mut(classes).enumerate() {
         if let Some(one) = row.get_mut(k % classes) {
             *one = 1.0;
         }
     }
-    Ok(Some(Tensor::from_vec(all, (SAMPLES, classes), &Device::Cpu)?.to_device(g.device())?))
+    Ok(Some(Tensor::from_vec(all, (n, classes), &Device::Cpu)?.to_device(g.device())?))
 }
 
 /// See [`with_prior_spaces`].
@@ -102,6 +125,10 @@ impl Generator for Keeping {
 
     fn whitening(&self) -> Result<&Whitening> {
         self.kept.whitening()
+    }
+
+    fn style_directions(&self) -> Result<&StyleDirections> {
+        self.kept.styles()
     }
 
     fn weights(&self) -> Result<Named> {

@@ -7,6 +7,7 @@ use crate::control::check;
 use crate::error::{Error, Kind, Result};
 use crate::limits::LIMITS;
 use std::borrow::Cow;
+use std::sync::Arc;
 
 /// At most this many samples a side of an output pixel; beyond it the picture is halved first.
 const SAMPLES: usize = 16;
@@ -19,17 +20,20 @@ pub enum Edge {
     Repeated,
     /// The picture, mirrored at the middle of its outermost pixels (NumPy's `reflect`).
     Mirrored,
+    /// Middle grey, the value 0.
+    Grey,
 }
 
 impl Edge {
-    /// The pixel of a side of `n` that stands for the pixel `at`.
-    fn pixel(self, at: f64, n: usize) -> usize {
+    /// The pixel of a side of `n` that stands for the pixel `at`; `None` for grey.
+    fn pixel(self, at: f64, n: usize) -> Option<usize> {
         let last = n.saturating_sub(1) as f64;
         let inside = match self {
             Self::Mirrored if last > 0.0 => last - (at.rem_euclid(2.0 * last) - last).abs(),
+            Self::Grey if !(0.0..=last).contains(&at) => return None,
             _ => at,
         };
-        inside.clamp(0.0, last) as usize
+        Some(inside.clamp(0.0, last) as usize)
     }
 }
 
@@ -38,7 +42,7 @@ impl Edge {
 pub struct Pyramid<'a> {
     picture: Cow<'a, Raster>,
     /// Each half the size of the one before, by area; the first half the picture's.
-    halvings: Vec<Level>,
+    halvings: Arc<Vec<Level>>,
     edge: Edge,
 }
 
@@ -60,40 +64,28 @@ impl<'a> Pyramid<'a> {
     /// # Errors
     /// `Interrupted` when the work of this thread is asked to stop.
     pub fn new(picture: impl Into<Cow<'a, Raster>>) -> Result<Self> {
-        let mut all = Self { picture: picture.into(), halvings: Vec::new(), edge: Edge::default() };
-        let mut size = (all.picture.width, all.picture.height);
+        let picture = picture.into();
+        let mut halvings: Vec<Level> = Vec::new();
+        let mut size = (picture.width, picture.height);
         while size.0.min(size.1) >= 32 {
             let half = (size.0 / 2, size.1 / 2);
-            let data = all.resized(all.halvings.len(), half, Filter::Area)?;
-            all.halvings.push(Level { width: half.0, height: half.1, data });
+            let data = resized((&picture, halvings.last()), half, Filter::Area)?;
+            halvings.push(Level { width: half.0, height: half.1, data });
             size = half;
         }
-        Ok(all)
+        Ok(Self { picture, halvings: Arc::new(halvings), edge: Edge::default() })
     }
 
-    /// The same picture with something else outside of it, in [`Self::square`] and
-    /// [`Self::rectangle`].
+    /// The same picture with something else outside of it.
     #[must_use]
-    pub fn with_edge(self, edge: Edge) -> Self {
-        Self { edge, ..self }
+    pub fn with_edge(&self, edge: Edge) -> Pyramid<'_> {
+        let picture = Cow::Borrowed(&*self.picture);
+        Pyramid { picture, halvings: self.halvings.clone(), edge }
     }
 
-    /// The picture (0) or a halving at another size.
-    fn resized(&self, level: usize, to: (usize, usize), filter: Filter) -> Result<Vec<f32>> {
-        let channels = self.channels();
-        let Some(half) = level.checked_sub(1).and_then(|k| self.halvings.get(k)) else {
-            let p = &self.picture;
-            let wide = p.width * channels;
-            let source = |y: usize, line: &mut Vec<f32>| {
-                line.extend(p.data[y * wide..][..wide].iter().map(|&v| value(v)));
-            };
-            let mut out = Vec::with_capacity(to.0 * to.1 * channels);
-            let from = (p.width, p.height);
-            let scaling = Scaling { channels, from, to, filter, finish: |v| v };
-            scaling.run(source, |line| out.extend(line))?;
-            return Ok(out);
-        };
-        resize_f32(&half.data, channels, (half.width, half.height), to, filter)
+    /// A halving, or the picture itself (0).
+    fn level(&self, coarse: usize) -> Option<&Level> {
+        coarse.checked_sub(1).and_then(|k| self.halvings.get(k))
     }
 
     /// The square of `side` pixels that `place` maps into the picture (output pixels to picture
@@ -133,7 +125,7 @@ impl<'a> Pyramid<'a> {
     }
 
     /// The picture reduced or enlarged so that its pixels are `step` of the original's wide, with
-    /// an edge of repeated pixels around it.
+    /// `edge` pixels of what lies outside around it.
     ///
     /// # Shapes
     /// → `[channels, h, w]`, h, w
@@ -151,13 +143,21 @@ impl<'a> Pyramid<'a> {
             return Err(Error::new(Kind::Limit, text));
         }
         let filter = if step < 1.0 { Filter::Bicubic } else { Filter::Area };
-        let small = self.resized(coarse, (w, h), filter)?;
+        let small = resized((&self.picture, self.level(coarse)), (w, h), filter)?;
         let channels = self.channels();
+        let inside = |n: usize| {
+            let at = (0..n + 2 * edge).map(|at| self.edge.pixel(at as f64 - edge as f64, n));
+            at.collect::<Vec<_>>()
+        };
+        let (columns, rows) = (inside(w), inside(h));
         let mut out = vec![0f32; channels * wide * high];
         for (c, plane) in out.chunks_exact_mut(wide * high).enumerate() {
-            for (i, v) in plane.iter_mut().enumerate() {
-                let inside = |at: usize, n: usize| at.saturating_sub(edge).min(n - 1);
-                *v = small[(inside(i / wide, h) * w + inside(i % wide, w)) * channels + c];
+            for (line, y) in plane.chunks_exact_mut(wide).zip(&rows) {
+                for (v, x) in line.iter_mut().zip(&columns) {
+                    if let Some((y, x)) = y.zip(*x) {
+                        *v = small[(y * w + x) * channels + c];
+                    }
+                }
             }
         }
         Ok((out, high, wide))
@@ -176,7 +176,7 @@ impl<'a> Pyramid<'a> {
     /// Sampling of squares from a halving (0: the picture itself), at most the coarsest available.
     fn sampling(&self, coarse: usize, place: &Similarity) -> Sampling<'_> {
         let coarse = coarse.min(self.halvings.len());
-        let pixels = match coarse.checked_sub(1).and_then(|k| self.halvings.get(k)) {
+        let pixels = match self.level(coarse) {
             Some(half) => Pixels::Values(half),
             None => Pixels::Bytes(&self.picture),
         };
@@ -186,6 +186,27 @@ impl<'a> Pyramid<'a> {
         let n = (place.scale().ceil() as usize).clamp(1, SAMPLES);
         Sampling { pixels, channels: self.channels(), place, n, edge: self.edge }
     }
+}
+
+/// A picture, or the halving that is given, at another size.
+fn resized(
+    (picture, half): (&Raster, Option<&Level>),
+    to: (usize, usize),
+    filter: Filter,
+) -> Result<Vec<f32>> {
+    let channels = picture.channels;
+    if let Some(half) = half {
+        return resize_f32(&half.data, channels, (half.width, half.height), to, filter);
+    }
+    let wide = picture.width * channels;
+    let source = |y: usize, line: &mut Vec<f32>| {
+        line.extend(picture.data[y * wide..][..wide].iter().map(|&v| value(v)));
+    };
+    let mut out = Vec::with_capacity(to.0 * to.1 * channels);
+    let from = (picture.width, picture.height);
+    let scaling = Scaling { channels, from, to, filter, finish: |v| v };
+    scaling.run(source, |line| out.extend(line))?;
+    Ok(out)
 }
 
 enum Pixels<'a> {
@@ -228,10 +249,12 @@ impl Sampling<'_> {
             Pixels::Values(l) => (l.width, l.height),
         };
         let near = |at: f64, k: usize, n: usize| self.edge.pixel(at.floor() + k as f64 - 1.0, n);
-        let columns = [0, 1, 2, 3].map(|k| near(x, k, width) * pixel.len());
+        let columns = [0, 1, 2, 3].map(|k| near(x, k, width));
         for (k, wy) in wy.into_iter().enumerate() {
-            let row = near(y, k, height) * width * pixel.len();
+            let Some(row) = near(y, k, height) else { continue };
             for (at, wx) in columns.into_iter().zip(wx) {
+                let Some(at) = at else { continue };
+                let (row, at) = (row * width * pixel.len(), at * pixel.len());
                 let w = wx * wy;
                 match self.pixels {
                     Pixels::Bytes(p) => {
@@ -347,16 +370,35 @@ mod tests {
     /// `numpy.pad(range(5), 7, mode="reflect")`, and a rectangle that is no square.
     #[test]
     fn what_lies_outside_is_mirrored() {
-        let all: Vec<usize> = (-7..12).map(|at| Edge::Mirrored.pixel(f64::from(at), 5)).collect();
+        let all: Vec<usize> =
+            (-7..12).filter_map(|at| Edge::Mirrored.pixel(f64::from(at), 5)).collect();
         assert_eq!(all, [1, 2, 3, 4, 3, 2, 1, 0, 1, 2, 3, 4, 3, 2, 1, 0, 1, 2, 3]);
-        assert_eq!([-3.0, 0.0, 9.0].map(|at| Edge::Mirrored.pixel(at, 1)), [0; 3]);
+        assert_eq!([-3.0, 0.0, 9.0].map(|at| Edge::Mirrored.pixel(at, 1)), [Some(0); 3]);
         let p = slopes(40, 30);
         let place = Similarity::new(1.0, 0.0, [-10.0, 20.0]);
-        let mirrored = Pyramid::new(&p).unwrap().with_edge(Edge::Mirrored);
+        let pyramid = Pyramid::new(&p).unwrap();
+        let mirrored = pyramid.with_edge(Edge::Mirrored);
         let out = mirrored.rectangle(&place, [60, 15]).unwrap();
         assert_eq!((out.width, out.height), (60, 15));
         assert_eq!((out.pixel(0, 0), out.pixel(10, 9)), (&[10, 20, 7][..], &[0, 29, 7][..]));
         assert_eq!((out.pixel(51, 10), out.pixel(59, 14)), (&[37, 28, 7][..], &[29, 24, 7][..]));
+    }
+
+    #[test]
+    fn what_lies_outside_is_grey_where_it_is_asked_for() {
+        let p = Raster::filled(40, 30, &[255, 255, 0]).unwrap();
+        let pyramid = Pyramid::new(&p).unwrap();
+        let grey = pyramid.with_edge(Edge::Grey);
+        let place = Similarity::new(1.0, 0.0, [-10.0, 20.0]);
+        let seen = grey.square(&place, 32);
+        let pixel = |x: usize, y: usize| [0, 1, 2].map(|c| seen[(c * 32 + y) * 32 + x]);
+        assert_eq!(
+            (pixel(12, 5), pixel(7, 5), pixel(12, 12)),
+            ([1.0, 1.0, -1.0], [0.0; 3], [0.0; 3])
+        );
+        let (data, h, w) = grey.reduced(2.0, 3).unwrap();
+        let red = |x: usize, y: usize| data[y * w + x];
+        assert_eq!((h, w, red(2, 9), red(3, 9), red(9, 2)), (21, 26, 0.0, 1.0, 0.0));
     }
 
     #[test]

@@ -153,7 +153,10 @@ impl Config {
 
     fn check_numbers(&self, job: &Job) -> Result<()> {
         let weights = self.weights.iter().map(|(_, w)| w).chain([self.noise_regularise]);
-        let all = weights.chain(self.until).chain(self.settings.iter().map(|(_, v)| v));
+        let all = weights
+            .chain(self.until)
+            .chain(self.plateau)
+            .chain(self.settings.iter().map(|(_, v)| v));
         let rate = self.method.lr.is_none() || (self.lr.is_finite() && self.lr > 0.0);
         if all.into_iter().any(|w| !(w.is_finite() && w >= 0.0)) || !rate {
             return Err(Error::runtime(

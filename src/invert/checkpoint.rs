@@ -44,6 +44,9 @@ struct Header {
     step: usize,
     optimizer: Option<String>,
     best_step: Option<usize>,
+    /// [`State::mark`], the loss by its bits.
+    #[serde(default)]
+    mark: Option<(usize, u64)>,
     finished: bool,
     stopped: Option<usize>,
     diverged: Option<usize>,
@@ -61,6 +64,7 @@ impl Header {
             step: state.step,
             optimizer: state.optimizer.as_ref().map(|o| o.name().to_owned()),
             best_step: state.best.as_ref().map(|b| b.step),
+            mark: state.mark.map(|(step, loss)| (step, loss.to_bits())),
             finished: state.finished,
             stopped: state.stopped,
             diverged: state.diverged,
@@ -335,6 +339,7 @@ fn state_of(header: &Header, file: &File<'_>, run: &Run<'_>) -> Result<State> {
         optimizer,
         step: header.step,
         best,
+        mark: header.mark.map(|(step, bits)| (step, f64::from_bits(bits))),
         trace,
         finished: header.finished,
         stopped: header.stopped,

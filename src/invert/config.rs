@@ -141,6 +141,8 @@ pub struct Config {
     pub layer: Option<usize>,
     /// The search ends once the loss is at or below this value.
     pub until: Option<f64>,
+    /// Each phase ends once some steps have lowered the loss by less than this share of it.
+    pub plateau: Option<f64>,
     /// Seed of everything random.
     pub seed: u64,
     /// Saves the state, and resumes from it when the file is there.
@@ -170,6 +172,7 @@ impl Config {
             noise_regularise: 1e5,
             layer: None,
             until: None,
+            plateau: None,
             seed: 0,
             checkpoint: None,
         }
@@ -334,7 +337,7 @@ impl Config {
             .collect();
         Ok(format!(
             "invert space {} method {}{passes} steps {}{restarts}{lr}{own} init {}{weights} noise {} \
-             noise_regularise {} seed {}{}{}{}{}{}",
+             noise_regularise {} seed {}{}{}{}{}{}{}",
             self.space,
             self.method.name,
             self.steps_taken(),
@@ -350,6 +353,7 @@ impl Config {
             self.mask.as_ref().map_or(Ok(String::new()), describe_mask)?,
             self.layer.map(|layer| format!(" layer {layer}")).unwrap_or_default(),
             self.until.map(|loss| format!(" until {loss}")).unwrap_or_default(),
+            self.plateau.map(|share| format!(" plateau {share}")).unwrap_or_default(),
         ))
     }
 }

@@ -136,6 +136,9 @@ pub struct Phase<'a> {
     pub steps: usize,
     /// The phase ends once the loss is at or below this value.
     pub until: Option<f64>,
+    /// The phase ends once 50 steps (`PATIENCE`) have lowered the loss by less than this
+    /// share of it.
+    pub plateau: Option<f64>,
 }
 
 impl Phase<'_> {

@@ -1,6 +1,6 @@
 //! Tests of L-BFGS, masks and methods added from outside, on the toy generator.
 
-use super::methods::{LBFGS, OPTIMIZE, SEARCHED};
+use super::methods::{I2S, LBFGS, OPTIMIZE, SEARCHED};
 use super::problem::Problem;
 use super::tests::{as_alone, foreign, generator, run, several, stats, stopping, values};
 use super::*;
@@ -105,6 +105,28 @@ fn a_goal_ends_the_search() {
         assert_eq!(found.trace[0].losses(), losses[..=first], "{method:?}");
         assert!(found.stopped_at().is_none() && found.how.contains(" until "));
     }
+}
+
+#[test]
+fn a_plateau_ends_the_search_and_a_resumed_one_in_the_same_step() {
+    let g = generator();
+    let plain =
+        Config { steps: 600, plateau: Some(0.2), lr: 0.05, ..Config::new(Space::WPlus, &I2S) };
+    let found = run(g.as_ref(), &foreign(0), &plain).unwrap();
+    let losses = found.trace[0].losses();
+    assert!(losses.len() < 500 && losses.len() > 51, "{}", losses.len());
+    let least = |l: &[f64]| l.iter().copied().fold(f64::INFINITY, f64::min);
+    let before = least(&losses[..losses.len() - 50]);
+    assert!(least(&losses) > 0.8 * before, "the last 50 steps gain less than a fifth");
+    let folder = tempfile::tempdir().unwrap();
+    let checkpoint =
+        Checkpoint { path: folder.path().join("flat"), every: Duration::from_secs(3600) };
+    let saved = Config { checkpoint: Some(checkpoint), ..plain };
+    let (control, stats) = (stopping(4, Stop::Checkpoint), stats(g.as_ref()));
+    let job = Job { stats: Some(&stats), ..Job::new(g.as_ref(), &control) };
+    assert_eq!(invert(&job, &foreign(0), &saved).unwrap_err().kind(), Kind::Resumable);
+    let resumed = run(g.as_ref(), &foreign(0), &saved).unwrap();
+    assert_eq!(resumed.trace[0].losses(), losses);
 }
 
 #[test]

@@ -87,7 +87,7 @@ impl<'a> Batch<'_, '_, 'a> {
         self.go_on(on)
     }
 
-    /// Ends the phases that have reached their goal, and the image where no step is left.
+    /// Ends the phases that have reached their goal or a plateau, and the image where no step is left.
     fn end_phases(&mut self, i: usize, loss: f64) {
         let state = &mut self.states[i];
         while !state.finished {
@@ -97,7 +97,8 @@ impl<'a> Batch<'_, '_, 'a> {
                 return;
             };
             let judged = state.judging(self.run).0 == phase;
-            if !judged || acting.until.is_none_or(|goal| loss > goal) {
+            let reached = acting.until.is_some_and(|goal| loss <= goal);
+            if !judged || !(reached || acting.plateau.is_some_and(|share| state.flat(share))) {
                 return;
             }
             state.phase = phase;

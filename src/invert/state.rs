@@ -11,6 +11,9 @@ use crate::latent::{Part, Parts};
 use crate::metric::resize_to;
 use candle_core::Tensor;
 
+/// Steps that may pass without a lower loss before a phase counts as flat.
+pub const PATIENCE: usize = 50;
+
 /// The best point so far, by its loss.
 #[derive(Clone)]
 pub(super) struct Best {
@@ -34,6 +37,9 @@ pub(super) struct State {
     /// Steps of all phases that are done.
     pub step: usize,
     pub best: Option<Best>,
+    /// The step in which the loss of the phase was last lowered by a share that counts, and that
+    /// loss; where phases end on a plateau.
+    pub mark: Option<(usize, f64)>,
     pub trace: Trace,
     pub finished: bool,
     /// The step in which the user stopped it.
@@ -76,6 +82,7 @@ impl State {
             optimizer: problem.run.phases.first().and_then(fresh),
             step: 0,
             best: None,
+            mark: None,
             trace: Trace::new(problem.run.total()),
             finished: false,
             stopped: None,
@@ -150,7 +157,7 @@ impl State {
         let (before, other) = (self.phase, !alike(run, self.phase, phase));
         (self.phase, self.taken) = (phase, taken);
         let Some(phase) = run.phases.get(phase) else { return Ok(false) };
-        self.optimizer = fresh(phase);
+        (self.optimizer, self.mark) = (fresh(phase), None);
         let asks = [phase.counted, phase.searched].iter().any(|r| *r != Region::All);
         if let Some(best) = self.best.as_ref().filter(|_| asks && self.domain.is_none()) {
             // Pixels outside the mask change nothing.
@@ -198,6 +205,20 @@ impl State {
             Ok(slope.broadcast_mul(&resize_to(&region, h, w)?)?)
         };
         parts.iter().zip(slopes).map(one).collect::<Result<_>>().map(Some)
+    }
+
+    /// Whether the last [`PATIENCE`] steps have lowered the loss by less than this share of it.
+    pub fn flat(&mut self, share: f64) -> bool {
+        let Some(best) = &self.best else { return false };
+        match self.mark {
+            Some((step, loss)) if best.loss > loss - share * loss.abs() => {
+                self.step >= step + PATIENCE
+            }
+            _ => {
+                self.mark = Some((self.step, best.loss));
+                false
+            }
+        }
     }
 
     /// Ends the phase before its last step because it cannot improve further.

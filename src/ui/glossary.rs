@@ -21,7 +21,7 @@ const fn term(names: &'static [&'static str], about: &'static str, example: &'st
     Term { names, about, example }
 }
 
-const TERMS: [Term; 29] = [
+const TERMS: [Term; 30] = [
     term(
         &["Z"],
         "the space of the prior: codes drawn from a normal distribution. The mapping network turns \
@@ -58,6 +58,13 @@ const TERMS: [Term; 29] = [
         "pulls codes towards the mean: w = mean + psi·(w − mean). 1 changes nothing, 0.7 gives \
          typical faces, 0 is the mean face.",
         "show [sample(seed: 3, psi: p) for p in 0..1 by 0.25]",
+    ),
+    term(
+        &["NSCD", "nscd"],
+        "how far the styles of a code turn away from those of samples: 1 − cosine to their usual \
+         direction, averaged over the layers (LSAP). Near the value of a sample a code is edited \
+         safely. `:details` of an inversion says both; `invert(x, nscd: …)` holds it down.",
+        "ladder(sample(seed: 3), steps: 3)[\"nscd\"]",
     ),
     term(
         &["offset", "offsets"],

@@ -81,7 +81,16 @@ fn of_codes(i: &Inversion) -> impl Iterator<Item = Number> {
                           2.5 it lies outside the training";
         number("distance from the mean of w", d, definition)
     });
-    offsets.into_iter().chain(distance)
+    let nscd = i.diagnosis.nscd.as_ref().map(|(each, typical)| Number {
+        name: "NSCD".into(),
+        values: each.clone(),
+        unit: String::new(),
+        definition: format!(
+            "1 − cosine of the styles to their usual direction, averaged over the layers (LSAP, Cao \
+             et al. 2022); a typical sample has {typical:.4}, more is edited less safely"
+        ),
+    });
+    offsets.into_iter().chain(distance).chain(nscd)
 }
 
 /// The norm of codes of PN and PN+; `None` in other spaces.

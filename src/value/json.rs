@@ -89,6 +89,8 @@ fn inversion_json(i: &Inversion) -> Json {
         "numbers": i.numbers.iter().map(number).collect::<Vec<_>>(),
         "offsets": i.diagnosis.offsets,
         "mean_distance": i.diagnosis.mean_distance,
+        "nscd": i.diagnosis.nscd.as_ref().map(|(each, _)| each),
+        "nscd_of_samples": i.diagnosis.nscd.as_ref().map(|(_, typical)| typical),
         "warnings": i.diagnosis.warnings.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "trace": i.trace.iter().map(|t| json!({"names": t.names, "steps": t.steps, "terms": t.terms})).collect::<Vec<_>>(),
         "origin": i.code.origin,

@@ -71,7 +71,7 @@ const FIRST: [Param; 9] = [
 ];
 
 /// Those after them.
-const LAST: [Param; 11] = [
+const LAST: [Param; 12] = [
     Param::optional(
         "mask",
         &[Kind::Mask],
@@ -123,6 +123,14 @@ const LAST: [Param; 11] = [
     Param::optional("until", &[Kind::Number], "-", "stops once the loss is at or below this value")
         .within(0.0, 1e12)
         .named(),
+    Param::optional(
+        "plateau",
+        &[Kind::Number],
+        "-",
+        "ends each phase once 50 steps have lowered the loss by less than this share of it",
+    )
+    .within(0.0, 1.0)
+    .named(),
     SEED,
     CLASS,
     LABELS,

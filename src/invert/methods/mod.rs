@@ -208,6 +208,7 @@ fn descent<'a>(job: &Job<'a>, config: &Config, make: fn() -> Box<dyn Optimizer>)
         normalise: if normalised { Normalise::AfterStep } else { Normalise::Never },
         steps: config.steps_taken(),
         until: config.until,
+        plateau: config.plateau,
     }
 }
 

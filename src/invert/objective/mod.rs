@@ -20,6 +20,7 @@ mod l2;
 mod lpips;
 mod msssim;
 mod noise;
+mod nscd;
 mod offset;
 mod perceptual;
 mod prior;
@@ -56,6 +57,7 @@ pub const TERMS: &[&TermKind] = &[
     &geocross::TERM,
     &prior::TERM,
     &prior_pn::TERM,
+    &nscd::TERM,
     &residual::TERM,
     &in_domain::TERM,
     #[cfg(test)]

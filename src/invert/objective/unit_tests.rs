@@ -4,7 +4,8 @@ use super::*;
 use crate::control::Control;
 use crate::generator::whitening::Whitening;
 use crate::generator::{Input, spaces};
-use crate::invert::tests::{foreign, generator, values};
+use crate::invert::Config;
+use crate::invert::tests::{config, foreign, generator, run, values};
 use crate::metric::{Identity, Metric, Perceptual, random_person};
 use crate::rng::Rng;
 use candle_core::{Device, Var};
@@ -163,4 +164,31 @@ fn geocross_is_angle_times_distance_and_0_for_equal_rows() {
     };
     assert!((kind.make)(&setup).unwrap().is_none(), "the rows of W are alike");
     assert!((kind.check)(&job, Space::S).is_err());
+}
+
+#[test]
+fn nscd_is_that_of_the_styles_and_a_weight_lowers_it() {
+    let (g, control) = (generator(), Control::default());
+    let (job, target) = (Job::new(g.as_ref(), &control), foreign(1));
+    let w = Tensor::from_vec(Rng::new(3).normals(2 * 16), (2, 16), &Device::Cpu).unwrap();
+    let styles = spaces::rise(g.as_ref(), &w, (Space::W, Space::S), &Input::default()).unwrap();
+    let directions = g.style_directions().unwrap();
+    let want = values(&directions.distance(&styles).unwrap());
+    for (space, code) in [(Space::W, &w), (Space::S, &styles)] {
+        let nscd = term(&job, "nscd", space, &target);
+        assert_eq!(values(&value(&nscd, (&target, &target), code)), want, "{space}");
+        differentiable("nscd", code, 1e-3, |x| value(&nscd, (&target, &target), x));
+    }
+    assert!(directions.typical > 0.0 && directions.typical < 0.5, "{}", directions.typical);
+    let kind = TERMS.iter().find(|t| t.name == "nscd").unwrap();
+    let e = (kind.check)(&job, Space::Z).unwrap_err();
+    assert!(e.repair().unwrap().contains("nscd: 0"), "{e}");
+    // A picture out of range is reached by styles that turn away; the weight holds them back.
+    let found = |weight: f64| {
+        let config = Config { weights: [("nscd", weight)].into(), ..config(Space::S, 40) };
+        let nscd = run(g.as_ref(), &target, &config).unwrap().diagnosis.nscd.unwrap();
+        nscd.0[0]
+    };
+    let (free, held) = (found(0.0), found(1.0));
+    assert!(held < 0.8 * free, "{held} {free}");
 }

@@ -29,6 +29,9 @@ pub struct Diagnosis {
     /// 1; codes of PN and PN+ are measured in W. A style code: from the mean of style codes, in their
     /// σ. A z: from 0, in √z_dim.
     pub mean_distance: Vec<f64>,
+    /// NSCD of the code's styles ([`crate::generator::alignment`]), and that of a typical sample;
+    /// `None` for a generator without styles.
+    pub nscd: Option<(Vec<f64>, f64)>,
     /// The σ that these distances are in.
     pub sigma: f64,
     /// Warnings about the result.
@@ -59,6 +62,7 @@ impl Diagnosis {
         Self {
             offsets: self.offsets.as_ref().map(|all| own(all, i)),
             mean_distance: own(&self.mean_distance, i),
+            nscd: self.nscd.as_ref().map(|(each, typical)| (own(each, i), *typical)),
             sigma: self.sigma,
             warnings: self
                 .warnings
@@ -86,8 +90,21 @@ fn spread(run: &Run<'_>, code: &Code) -> Result<(Tensor, f64)> {
     })
 }
 
+/// NSCD of the codes, and that of samples.
+fn alignment(run: &Run<'_>, code: &Code) -> Result<Option<(Vec<f64>, f64)>> {
+    let generator = run.job.generator;
+    if !generator.spec().spaces.contains(&Space::S) {
+        return Ok(None);
+    }
+    let styles = spaces::lift(generator, code, Space::S)?;
+    let directions = generator.style_directions()?;
+    let each = directions.distance(styles.point())?.to_dtype(DType::F64)?.to_vec1()?;
+    Ok(Some((each, directions.typical)))
+}
+
 /// Compares the codes with samples of the prior.
 pub(super) fn diagnose(run: &Run<'_>, code: &Code) -> Result<Diagnosis> {
+    let nscd = alignment(run, code)?;
     let code = &spaces::lift(run.job.generator, code, code.space.base())?;
     let (mean, sigma) = spread(run, code)?;
     let point = code.point();
@@ -106,7 +123,7 @@ pub(super) fn diagnose(run: &Run<'_>, code: &Code) -> Result<Diagnosis> {
         mean_distance.push(square(&centre, &mean).sqrt() / unit);
     }
     let offsets = (code.space == Space::WPlus).then_some(offsets);
-    Ok(Diagnosis { offsets, mean_distance, sigma, warnings: Vec::new() })
+    Ok(Diagnosis { offsets, mean_distance, nscd, sigma, warnings: Vec::new() })
 }
 
 /// Says what to beware of.

@@ -30,6 +30,9 @@ pub struct Inversion {
     numbers: Vec<Measure>,
     offsets: Option<Doubles>,
     mean_distance: Doubles,
+    /// NSCD of each code, then that of a typical sample; results of older versions have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    nscd: Option<(Doubles, Bits)>,
     sigma: Bits,
     warnings: Vec<(Option<usize>, String)>,
     asked: Asked,
@@ -81,6 +84,8 @@ struct Asked {
     pose: bool,
     noise_regularise: Bits,
     until: Option<Bits>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    plateau: Option<Bits>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     layer: Option<usize>,
     seed: u64,
@@ -150,6 +155,7 @@ impl Inversion {
             numbers: i.numbers.iter().map(Measure::of).collect(),
             offsets: d.offsets.as_deref().map(Doubles::of),
             mean_distance: Doubles::of(&d.mean_distance),
+            nscd: d.nscd.as_ref().map(|(each, typical)| (Doubles::of(each), (*typical).into())),
             sigma: d.sigma.into(),
             warnings: d.warnings.iter().map(|w| (w.image, w.text.clone())).collect(),
             asked: Asked::of(&i.config, budget)?,
@@ -211,6 +217,7 @@ impl Inversion {
             diagnosis: Diagnosis {
                 offsets: self.offsets.as_ref().map(Doubles::values),
                 mean_distance: self.mean_distance.values(),
+                nscd: self.nscd.as_ref().map(|(each, typical)| (each.values(), (*typical).into())),
                 sigma: self.sigma.into(),
                 warnings: self.warnings.iter().map(warning).collect(),
             },
@@ -299,6 +306,7 @@ impl Asked {
             pose: c.pose,
             noise_regularise: c.noise_regularise.into(),
             until: c.until.map(Bits::from),
+            plateau: c.plateau.map(Bits::from),
             layer: c.layer,
             seed: c.seed,
         })
@@ -339,6 +347,7 @@ impl Asked {
             pose: self.pose,
             noise_regularise: self.noise_regularise.into(),
             until: self.until.map(f64::from),
+            plateau: self.plateau.map(f64::from),
             layer: self.layer,
             seed: self.seed,
             // The files may have changed since.
