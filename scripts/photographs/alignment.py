@@ -8,14 +8,30 @@ import numpy as np
 from common import Dlib, objects, picture, text
 
 
+LANDMARKS = ["left eye", "right eye", "nose", "left corner of the mouth", "right corner"]
+
+
 def rows(gannet, path):
     """The faces that gannet finds."""
     found, _ = objects(gannet, "eval", f"faces({text(path)})")
     return [row for one in found if one.get("type") == "Table" for row in one["rows"]]
 
 
+def landmarks(gannet, path):
+    """The five landmarks of the face that gannet takes, `[5, 2]`; `None` without one."""
+    found, _ = objects(gannet, "eval", f"image({text(path)})")
+    photographs = [p for one in found for p in one.get("photographs", [])]
+    points = photographs[0]["landmarks"] if photographs else None
+    return None if points is None else np.array(points)
+
+
+def five(points):
+    """dlib's 68 points as eyes, nose and corners of the mouth."""
+    return np.array([points[36:42].mean(0), points[42:48].mean(0), points[30], points[48], points[54]])
+
+
 def main(folder, gannet):
-    dlib, hits, seen, sides, turns = Dlib(), 0, 0, [], []
+    dlib, hits, seen, sides, turns, errors = Dlib(), 0, 0, [], [], []
     for path in sorted((folder / "people").iterdir()):
         faces, own, both = dlib.faces(picture(path)), rows(gannet, path), 0
         for points in faces:
@@ -27,12 +43,22 @@ def main(folder, gannet):
                 best = min(near, key=lambda r: np.hypot(r["x"] - middle[0], r["y"] - middle[1]))
                 sides.append(best["side"] / apart)
                 turns.append(np.degrees(np.arctan2(*(right - left)[::-1])) - best["turn"])
+        if len(faces) == 1 == len(own):
+            mine, theirs = landmarks(gannet, path), five(faces[0])
+            if mine is not None:
+                apart = np.linalg.norm(theirs[1] - theirs[0])
+                errors.append(100 * np.linalg.norm(mine - theirs, axis=1) / apart)
         if len(faces):
             seen, hits = seen + 1, hits + bool(both)
         print(f"{path.name:40} dlib {len(faces)} gannet {len(own)} both {both}", flush=True)
     print(f"pictures with a face that dlib sees: {seen}, found: {hits} ({100 * hits / max(seen, 1):.0f} %)")
     print(f"side {np.median(sides):.2f} eye distances (from {min(sides):.2f} to {max(sides):.2f})")
     print(f"turn {np.median(np.abs(turns)):.1f}° off, at most {np.max(np.abs(turns)):.1f}°")
+    each = ", ".join(f"{name} {value:.1f}" for name, value in zip(LANDMARKS, np.median(errors, 0)))
+    print(
+        f"landmarks of {len(errors)} faces, distance from dlib's in % of the eye distance, medians: {each}; "
+        f"all {np.median(np.mean(errors, 1)):.1f}"
+    )
     alarms = [path.name for path in sorted((folder / "others").iterdir()) if rows(gannet, path)]
     print(f"false alarms: {len(alarms)} {alarms}")
 

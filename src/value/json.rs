@@ -2,6 +2,7 @@
 
 use super::{Loaded, Value, text};
 use crate::direction::Forms;
+use crate::image::Photograph;
 use crate::invert::Inversion;
 use crate::latent::{Code, Direction};
 use crate::render;
@@ -20,7 +21,15 @@ pub fn json(value: &Value) -> Json {
             json!({"type": "List", "items": items.iter().map(json).collect::<Vec<_>>()})
         }
         Value::Image(i) => {
-            json!({"type": "Image", "shape": i.dims(), "origin": i.origin, "notes": i.notes, "captions": i.captions})
+            let photographs: Vec<Json> =
+                i.photographs.iter().flatten().map(photograph_json).collect();
+            let image = json!({"type": "Image", "shape": i.dims(), "origin": i.origin,
+                "notes": i.notes, "captions": i.captions});
+            if photographs.is_empty() {
+                image
+            } else {
+                merge(image, json!({"photographs": photographs}))
+            }
         }
         Value::Model(m) => json!({"type": "Model", "facts": m.spec(), "sha256": m.sha256().ok(),
             "directions": m.facts.directions.keys().collect::<Vec<_>>(), "direction_spaces": direction_spaces(m)}),
@@ -42,6 +51,14 @@ pub fn json(value: &Value) -> Json {
         Value::Plot(p) => render::json::plot(p),
         other => json!({"type": other.ty().to_string(), "value": text::shown(other)}),
     }
+}
+
+/// Where a picture was cut out: the corners of its frame, clockwise from its upper left one, and the
+/// landmarks of the face, in pixels of the photograph.
+fn photograph_json(p: &Photograph) -> Json {
+    let [w, h] = p.frame.map(|n| n as f64);
+    let corners = [[0.0, 0.0], [w, 0.0], [w, h], [0.0, h]].map(|at| p.place.apply(at));
+    json!({"path": p.path, "size": p.size, "corners": corners, "landmarks": p.landmarks})
 }
 
 /// A direction with one form as its own object; several forms as one object keyed by space.
