@@ -106,19 +106,22 @@ pub fn find(network: &Features, picture: &Pyramid<'_>, control: &Control) -> Res
 pub fn all(network: &Features, picture: &Pyramid<'_>, control: &Control) -> Result<Vec<Found>> {
     let mut found = Vec::new();
     let (usual, small) = scan::windows(picture.size());
+    let side = picture.size().map(|n| n as f64).into_iter().fold(f64::INFINITY, f64::min);
+    let large: Vec<f64> = usual.iter().copied().filter(|w| *w >= side / 2.0).collect();
     // Small windows cost the most: only a picture without larger faces is searched for them. A face
     // that fills the picture is found last: the streaks of a repeated edge hide it, grey does not.
-    let passes = [(&usual, Edge::Repeated), (&small, Edge::Repeated), (&usual, Edge::Grey)];
+    let passes = [(usual, Edge::Repeated), (small, Edge::Repeated), (large, Edge::Grey)];
     for (windows, edge) in passes {
         let picture = &picture.with_edge(edge);
         let mut seeds = scan::Seeds::default();
-        for &window in windows {
+        for window in windows {
             control.check()?;
             seeds.add(scan::level(network, picture, window)?);
             // Other sizes need other buffers: those that are kept for reuse would add up.
             release();
         }
-        found.extend(settle::settle(network, picture, seeds.take())?);
+        let settled = settle::settle(network, picture, seeds.take())?.into_iter();
+        found.extend(settled.filter(|f| edge != Edge::Grey || f.frame.scale() >= side));
         if found.iter().any(Found::sure) {
             break;
         }

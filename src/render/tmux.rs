@@ -24,11 +24,28 @@ const FORMAT: &str = "#{client_termtype}\t#{client_termname}\t#{client_termfeatu
                       #{session_attached}\t#{client_cell_width}\t#{client_cell_height}\t#{client_tty}";
 /// Most bytes of an answer: `show-messages -T` lists some 7 kB for each client.
 const ANSWER: u64 = 1 << 18;
+/// Time between two queries.
+const AGAIN: Duration = Duration::from_millis(20);
 /// The flag of a terminal to which tmux writes 24-bit colours.
 const RGB: u32 = 0x10;
 
-/// Queries tmux; `None` outside tmux, or when it does not answer within `time`.
+/// Queries tmux; `None` outside tmux, or when it does not answer within `time`. A client that has
+/// just been attached is asked again until its terminal has told tmux its name and version, as kitty
+/// and ghostty do: what they show depends on the version.
 pub fn ask(environment: &Environment, time: Duration) -> Option<Tmux> {
+    let start = Instant::now();
+    loop {
+        let found = asked(environment, time.saturating_sub(start.elapsed()))?;
+        let waiting = ["xterm-kitty", "xterm-ghostty"].contains(&found.name.as_str());
+        if !waiting || start.elapsed() + AGAIN > time {
+            return Some(found);
+        }
+        std::thread::sleep(AGAIN);
+    }
+}
+
+/// Queries tmux once.
+fn asked(environment: &Environment, time: Duration) -> Option<Tmux> {
     environment.get("TMUX")?;
     let mut command = Command::new("tmux");
     command.args(["display-message", "-p"]);

@@ -96,7 +96,7 @@ impl Lines {
             self.view.title().to_string(),
             self.view.steps(),
             self.view.times(),
-            self.view.losses(),
+            self.view.losses(usize::MAX),
         ];
         let parts: Vec<String> = parts.into_iter().filter(|p| !p.is_empty()).collect();
         Some(parts.join("  "))

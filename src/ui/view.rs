@@ -114,15 +114,23 @@ impl View {
         format!("{}{left}", format::time(self.elapsed))
     }
 
-    /// The loss and its terms as one line; empty without losses.
-    pub(super) fn losses(&self) -> String {
+    /// The loss and as many of its terms as fit into `width` columns; empty without losses.
+    pub(super) fn losses(&self, width: usize) -> String {
         let terms: Vec<String> =
             self.losses.iter().map(|(n, v)| format!("{n} {}", number(*v))).collect();
-        match terms.len() {
-            0 => String::new(),
-            1 => terms.concat(),
-            _ => format!("loss {}  {}", number(self.loss()), terms.join(" ")),
+        if terms.len() < 2 {
+            return terms.concat();
         }
+        let mut line = format!("loss {}", number(self.loss()));
+        for (k, term) in terms.iter().enumerate() {
+            let gap = if k == 0 { "  " } else { " " };
+            if line.chars().count() + gap.len() + term.chars().count() >= width {
+                break;
+            }
+            line += gap;
+            line += term;
+        }
+        line
     }
 
     /// Steps done and total; empty before the first report.
@@ -137,7 +145,10 @@ impl View {
 
     /// Draws title, gauge, losses and curve into an area.
     pub(super) fn text(&self, text: Rect, buffer: &mut Buffer) {
-        let lines = [self.head(text.width), Line::raw(format!(" {}", self.losses()))];
+        let lines = [
+            self.head(text.width),
+            Line::raw(format!(" {}", self.losses(usize::from(text.width)))),
+        ];
         for (y, line) in lines.iter().enumerate().take(usize::from(text.height)) {
             line.render(Rect { y: text.y + y as u16, height: 1, ..text }, buffer);
         }
@@ -175,7 +186,7 @@ impl View {
     /// The last line, in `width` columns: what was typed for the next prompt, or what Ctrl-C does.
     fn last(&self, width: usize) -> String {
         if self.typed.is_empty() || self.stop != Stop::No {
-            return self.advice().to_owned();
+            return self.advice(width).to_owned();
         }
         let typed = printable(&self.typed);
         let room = width.saturating_sub(NEXT.len());
@@ -183,13 +194,22 @@ impl View {
         format!("{NEXT}{}", typed.chars().skip(cut).collect::<String>())
     }
 
-    fn advice(&self) -> &'static str {
-        match self.stop {
-            Stop::No => " ^C stop and keep the best so far",
-            Stop::Keep => " stopping after this step, keeping the best · ^C again drops it",
-            Stop::Abort => " stopping, keeping nothing",
-            Stop::Checkpoint => " writing a checkpoint",
-        }
+    /// What Ctrl-C does, in as many words as fit into `width` columns.
+    fn advice(&self, width: usize) -> &'static str {
+        let all: &[&str] = match self.stop {
+            Stop::No => {
+                &[" ^C stop and keep the best so far", " ^C stop, keep the best", " ^C stop"]
+            }
+            Stop::Keep => &[
+                " stopping after this step, keeping the best · ^C again drops it",
+                " stopping · ^C again drops the best",
+                " stopping",
+            ],
+            Stop::Abort => &[" stopping, keeping nothing", " stopping"],
+            Stop::Checkpoint => &[" writing a checkpoint"],
+        };
+        let fits = all.iter().find(|text| text.chars().count() <= width);
+        fits.or(all.last()).copied().unwrap_or_default()
     }
 
     fn accent(&self) -> Style {
@@ -251,6 +271,16 @@ mod tests {
             "{shown}"
         );
         assert_eq!(lines[4], " ^C stop and keep the best so far");
+    }
+
+    #[test]
+    fn a_narrow_view_leaves_whole_words_out() {
+        let shown = screen(&running(Colour::None), 30, 5);
+        let lines: Vec<&str> = shown.lines().collect();
+        assert_eq!((lines[1], lines[4]), (" loss 0.0348  pixel 0.0051", " ^C stop, keep the best"));
+        let shown = screen(&running(Colour::None), 20, 5);
+        let lines: Vec<&str> = shown.lines().collect();
+        assert_eq!((lines[1], lines[4]), (" loss 0.0348", " ^C stop"));
     }
 
     #[test]
