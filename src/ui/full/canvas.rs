@@ -199,6 +199,12 @@ impl<'a> Canvas<'a> {
         });
     }
 
+    /// Pictures that are drawn so far.
+    #[cfg(test)]
+    pub fn pictures(&self) -> usize {
+        self.placed.len()
+    }
+
     /// Whether the terminal has shown the last live picture, so that the next may be sent. Until
     /// then a view shows the same picture as before.
     pub fn ready(&self) -> bool {

@@ -300,6 +300,8 @@ pub(super) struct Desk {
     compositor: Compositor,
     pub(super) size: (u16, u16),
     pub(super) last: String,
+    /// Pictures on the screen.
+    pictures: usize,
 }
 
 impl Desk {
@@ -312,15 +314,17 @@ impl Desk {
             compositor: Compositor::new(&terminal),
             size: (60, 20),
             last: String::new(),
+            pictures: 0,
         };
         desk.draw();
         desk
     }
 
     pub(super) fn draw(&mut self) {
-        let (app, last) = (&mut self.app, &mut self.last);
+        let (app, last, pictures) = (&mut self.app, &mut self.last, &mut self.pictures);
         let draw = |canvas: &mut crate::ui::full::Canvas<'_>| {
             app.draw(canvas);
+            *pictures = canvas.pictures();
             let area = canvas.area();
             let row =
                 |y| (0..area.width).map(|x| canvas.buffer[(x, y)].symbol()).collect::<String>();
@@ -373,6 +377,17 @@ fn a_cell_is_typed_run_and_saved() {
     desk.control('q');
     assert!(desk.app.over());
     assert!(place.file.with_file_name("a.gnt.outputs").join("index.json").is_file());
+}
+
+#[test]
+fn rows_of_pictures_without_captions_are_all_drawn() {
+    let place =
+        Place::with("#%%\nshow sample(seed: 1)\nprint(1)\nshow sample(n: 12)\nshow sample(seed: 2)\n");
+    let mut desk = Desk::new(&place, Protocol::Blocks, false);
+    desk.size = (60, 200);
+    desk.typed("r");
+    desk.settle();
+    assert_eq!(desk.pictures, 14, "{}", desk.last);
 }
 
 #[test]
@@ -516,7 +531,7 @@ fn a_thousand_random_sequences_of_keys() {
         );
         let terminal = Terminal { protocol, ..Terminal::plain("test") };
         let compositor = Compositor::new(&terminal);
-        let mut desk = Desk { app, compositor, size: (60, 20), last: String::new() };
+        let mut desk = Desk { app, compositor, size: (60, 20), last: String::new(), pictures: 0 };
         // Twenty sequences of twelve inputs, each on the state that the one before left.
         for _ in 0..20 {
             for _ in 0..12 {

@@ -150,7 +150,7 @@ fn draw_cell(app: &mut NotebookApp, canvas: &mut Canvas<'_>, d: &Drawing<'_>) {
     let mark = app.notebook.mark(d.k);
     let current = app.notebook.editor.place().cell == d.k;
     let styles = ink(app, d.cell, current);
-    let (mut band, mut live) = (false, false);
+    let (mut band, mut live): (Option<&Rc<Band>>, bool) = (None, false);
     for (n, row) in d.rows.iter().enumerate() {
         let at = d.y + n as i64;
         let Some(y) = u16::try_from(at).ok().filter(|y| *y < d.view.height) else { continue };
@@ -179,15 +179,12 @@ fn draw_cell(app: &mut NotebookApp, canvas: &mut Canvas<'_>, d: &Drawing<'_>) {
                 canvas.text((MARGIN, y), line, quiet(), d.view.width);
             }
             // The whole band at its first visible row.
-            Row::Band(all, row) if !band => {
-                band = true;
+            Row::Band(all, row) if !band.is_some_and(|drawn| Rc::ptr_eq(drawn, all)) => {
+                band = Some(all);
                 pictures(app, canvas, all, (at - i64::from(*row), d.view));
             }
             Row::Band(..) => {}
-            Row::Captions(all) => {
-                captions(canvas, all, y);
-                band = false;
-            }
+            Row::Captions(all) => captions(canvas, all, y),
             Row::Live(row) if !live => {
                 live = true;
                 let height = d.rows.len() - (n - usize::from(*row));
@@ -197,13 +194,6 @@ fn draw_cell(app: &mut NotebookApp, canvas: &mut Canvas<'_>, d: &Drawing<'_>) {
         }
         if n == 0 {
             run_time(app, canvas, d.cell.id, (d.view.width, y));
-        }
-        // Bands without captions may follow each other.
-        if let (Row::Band(all, row), Some(Row::Band(next, 0))) = (row, d.rows.get(n + 1))
-            && row + 1 == all.rows
-            && !Rc::ptr_eq(all, next)
-        {
-            band = false;
         }
     }
 }
