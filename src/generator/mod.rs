@@ -5,10 +5,12 @@
 //! [`Generator::run`] from a code or a feature map to layers and picture. [`spaces`] has what
 //! callers need of both.
 
+mod affine;
 mod batches;
 pub mod biggan;
 mod camera;
 pub mod codes;
+pub mod compose;
 pub mod dcgan;
 #[cfg(test)]
 pub mod dummy_family;
@@ -35,6 +37,7 @@ pub mod stylegan3;
 pub mod toy;
 pub mod whitening;
 
+pub use affine::{Affine, Pointwise};
 pub use batches::{batch_size, depths, each_batch, maps, pictures};
 pub use camera::{CAMERA, Camera, Orbit};
 pub use input::{Input, Noise, Transform};
@@ -347,6 +350,19 @@ pub trait Generator: Send + Sync {
     /// For a generator that does not keep it, and when its samples cannot be drawn.
     fn whitening(&self) -> Result<&Whitening> {
         Err(no_codes(self.spec(), Space::PN))
+    }
+
+    /// A layer before its functions of single values, as a map of what it reads, with these
+    /// functions; `None` where it is not an affine map and such functions.
+    ///
+    /// # Shapes
+    /// z `[N, z_dim]` for the first layer, for others the map of the layer before, `[N, C, H, W]`.
+    ///
+    /// # Errors
+    /// For a layer that does not exist, and an input of another shape.
+    fn affine(&self, layer: usize, read: &Tensor, input: &Input) -> Result<Option<Affine>> {
+        let _ = (layer, read, input);
+        Ok(None)
     }
 
     /// Its weights by name: what training changes.

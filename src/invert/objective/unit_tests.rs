@@ -58,6 +58,26 @@ fn huber_is_its_definition() {
     assert!((got - want).abs() < 1e-6, "{got} {want}");
 }
 
+/// The cross-entropy in doubles, less that of the target with itself; a value outside [0, 1] is
+/// further away than the end that it passed.
+#[test]
+fn cross_entropy_is_its_definition_and_0_at_the_target_alone() {
+    let (g, control) = (generator(), Control::default());
+    let job = Job::new(g.as_ref(), &control);
+    let of = |v: &[f32]| Tensor::from_slice(v, (v.len(), 1, 1, 1), &Device::Cpu).unwrap();
+    let targets = of(&[0.5, 0.5, -1.0, -1.0, -1.0]);
+    let pictures = of(&[0.5, -0.2, -0.9, -1.2, -1.4]);
+    let bce = term(&job, "bce", Space::Z, &targets);
+    let got = values(&value(&bce, (&pictures, &targets), &pictures));
+    let cross = |p: f64, t: f64| -t * p.ln() - (1.0 - t) * (1.0 - p).ln();
+    let level = 1.0 / 255.0;
+    assert_eq!(got[0], 0.0);
+    for (got, (p, t)) in got[1..].iter().zip([(0.4, 0.75), (0.05, level)]) {
+        assert!((f64::from(*got) - cross(p, t) + cross(t, t)).abs() < 1e-6, "{got} {p} {t}");
+    }
+    assert!(0.0 < got[3] && got[3] < got[4], "{got:?}");
+}
+
 #[test]
 fn identity_is_the_metric_and_only_where_a_network_knows_people() {
     let (g, control) = (generator(), Control::default());
