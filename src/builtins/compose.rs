@@ -21,13 +21,11 @@ pub const BUILTIN: Builtin = Builtin {
                 &[Kind::Image, Kind::Latent, Kind::List],
                 "pictures of the generator's size, or a list of them; codes are rendered",
             ),
-            Param::optional(
+            Param::required(
                 "masks",
-                &[Kind::Mask, Kind::List],
-                "-",
+                &[Kind::List, Kind::Mask],
                 "the part of each picture that counts, one each; later ones lie above earlier ones",
-            )
-            .named(),
+            ),
             Param::optional("steps", &[Kind::Number], "100", "gradient steps after the encoder's")
                 .whole(0, 1_000_000)
                 .named(),
@@ -57,11 +55,6 @@ pub const BUILTIN: Builtin = Builtin {
 
 fn infer(call: &CheckedCall<'_>) -> Result<Type> {
     inverting::check_picture(call, "pictures")?;
-    if call.arg("masks").is_none() {
-        return Err(Error::check("`compose` needs a mask for each picture")
-            .at(call.span)
-            .hint("masks: [mask(box: [0, 0, 1, 0.5]), mask(box: [0, 0.5, 1, 1])]"));
-    }
     let Some(model) = call.model.clone() else { return Ok(Type::Inversion(CodeType::default())) };
     let space = inverting::usual(&model, 0, 0).space;
     let (space, layers) = (Some(space), model.layers(space));

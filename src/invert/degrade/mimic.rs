@@ -157,21 +157,24 @@ mod tests {
         near(&coloured.narrow(1, 1, 2).unwrap(), &x.narrow(1, 1, 2).unwrap(), 1e-5);
     }
 
-    /// Bilinear pictures have kinks, so the slope is compared on a smooth one.
+    /// On a ramp, away from the borders: nowhere else do bilinear pictures have no kinks.
     #[test]
     fn its_slopes_are_those_of_its_values() {
-        let smooth = |i: usize| (0.3 * (i % 16) as f32 + 0.2 * (i / 16) as f32).sin();
-        let x = tensor((0..3 * 16 * 16).map(smooth).collect(), &[1, 3, 16, 16]);
+        let ramp = |i: usize| 0.05 * (i % 16) as f32 - 0.03 * (i / 16 % 16) as f32;
+        let x = tensor((0..3 * 16 * 16).map(ramp).collect(), &[1, 3, 16, 16]);
         let at = (drawn(&[1, size(3)]) * 0.02).unwrap();
-        let loss = |p: &Tensor| mimicked(&x, p).unwrap().sqr().unwrap().sum_all().unwrap();
+        let loss = |p: &Tensor| {
+            let inner = mimicked(&x, p).unwrap().narrow(2, 5, 6).unwrap().narrow(3, 5, 6).unwrap();
+            inner.sqr().unwrap().sum_all().unwrap()
+        };
         let var = Var::from_tensor(&at).unwrap();
         let slopes = values(loss(&var).backward().unwrap().get(&var).unwrap());
         for (k, slope) in slopes.iter().enumerate() {
             let moved = |by: f32| loss(&(&at + parameters(1, &[(k, by)])).unwrap());
             let number = |t: Tensor| f64::from(t.to_vec0::<f32>().unwrap());
-            let numeric = (number(moved(2e-3)) - number(moved(-2e-3))) / 4e-3;
+            let numeric = (number(moved(5e-3)) - number(moved(-5e-3))) / 1e-2;
             let off = (f64::from(*slope) - numeric).abs();
-            assert!(off < 0.5 + 0.03 * numeric.abs(), "{k}: {slope} {numeric}");
+            assert!(off < 0.02 + 0.01 * numeric.abs(), "{k}: {slope} {numeric}");
         }
     }
 

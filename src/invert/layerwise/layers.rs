@@ -11,10 +11,15 @@ const MOST_WORK: f64 = 2e10;
 /// Values at which tanh counts as 1: its inverse has no end.
 const SATURATED: f64 = 1.0 - 1e-6;
 
+/// Growth of the accepted error from a layer to the one before it: what a layer reads is known less
+/// well than what it gives.
+pub(super) const GROWTH: f64 = 2.0;
+
 /// How violations are judged.
 #[derive(Clone, Copy, Debug)]
 pub struct Tolerance {
-    /// The largest error of a layer's values that is accepted; rounding always is.
+    /// The largest error of the picture's values that is accepted, growing from layer to layer;
+    /// rounding always is.
     pub error: f64,
     /// What a linear program keeps small.
     pub slack: Slack,
@@ -33,16 +38,16 @@ pub fn inverted(
     tolerance: Tolerance,
 ) -> Result<Tensor> {
     let spec = g.spec();
-    let mut values = doubles(picture)?;
+    let (mut values, mut error) = (doubles(picture)?, tolerance.error);
     for at in (0..spec.layers.len()).rev() {
         let layer = taken_apart(g, at, input)?;
         // A layer reads what a ReLU gives, or any values.
         let before = at.checked_sub(1).map(|k| probed(g, k, input)).transpose()?;
         let positive = before.is_some_and(|(_, then)| then.contains(&Pointwise::Relu(0.0)));
-        let system = layer.system(&values, (positive, tolerance.error))?;
+        let system = layer.system(&values, (positive, error))?;
         let found = system.solve(tolerance.slack)?;
         let scale = values.iter().fold(1.0f64, |most, v| most.max(v.abs()));
-        let most = tolerance.error.max(ROUNDING * scale);
+        let most = error.max(ROUNDING * scale);
         if found.violation > most {
             let name = Safe(&spec.layers[at].name);
             return Err(Error::runtime(format!(
@@ -54,7 +59,7 @@ pub fn inverted(
                 "the picture is not one of the generator's: a larger `error`, or another method",
             ));
         }
-        values = found.input;
+        (values, error) = (found.input, error * GROWTH);
     }
     let z: Vec<f32> = values.into_iter().map(|v| v as f32).collect();
     Ok(Tensor::from_vec(z, (1, spec.z_dim), &Device::Cpu)?.to_device(g.device())?)

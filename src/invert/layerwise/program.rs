@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 /// Steps at most; 10 to 30 are usual.
 const MOST_STEPS: usize = 200;
 /// Gap and violations, relative to the numbers of the program, at which a solution is optimal.
-const EXACT: f64 = 1e-11;
+const EXACT: f64 = 1e-10;
 /// Share of the way to the border that a step goes at most.
 const INSIDE: f64 = 0.995;
 /// Added to the diagonal, relative to it: matrices of nearly dependent rows stay definite.

@@ -28,7 +28,7 @@ impl Dense {
     }
 
     /// From the values back to z; the largest violation of a layer with it.
-    fn inverted(&self, values: &[f64], (slack, error): (Slack, f64)) -> Solved {
+    fn inverted(&self, values: &[f64], (slack, mut error): (Slack, f64)) -> Solved {
         let (mut values, mut worst) = (values.to_vec(), 0.0f64);
         for (at, rows) in self.0.iter().enumerate().rev() {
             let one = |(row, y): (&Vec<f64>, &f64)| Row {
@@ -40,6 +40,7 @@ impl Dense {
             let size = rows[0].coefficients.len();
             let solved = System { rows, size, positive: at > 0 }.solve(slack).unwrap();
             (values, worst) = (solved.input, worst.max(solved.violation));
+            error *= layers::GROWTH;
         }
         Solved { input: values, violation: worst }
     }

@@ -28,7 +28,7 @@ pub const METHOD: Method = Method {
             "error",
             &[Kind::Number],
             "0",
-            "of layerwise: largest error of a layer's values that is accepted, besides rounding",
+            "of layerwise: largest error of the picture's values that is accepted, besides rounding",
         )
         .within(0.0, 1e6)
         .named(),

@@ -82,15 +82,12 @@ fn layer(job: &Job<'_>, config: &Config) -> Result<usize> {
         }
         given => given,
     };
-    let maps = || spec.layers.iter().filter(|l| l.height > 1);
-    let Some(least) = maps().map(|l| l.height).min() else {
-        return Err(
-            Error::runtime("the generator has no feature maps to compose").hint("method: optimize")
-        );
-    };
-    let fits = |l: &Layer| l.height > 1 && l.height <= side.max(least);
-    let found = spec.layers.iter().rposition(fits);
-    found.ok_or_else(|| Error::runtime("the generator has no feature maps to compose"))
+    let none =
+        || Error::runtime("the generator has no feature maps to compose").hint("method: optimize");
+    let sides = spec.layers.iter().map(|l| l.height).filter(|side| *side > 1);
+    let side = side.max(sides.min().ok_or_else(none)?);
+    let fits = |l: &Layer| l.height > 1 && l.height <= side;
+    spec.layers.iter().rposition(fits).ok_or_else(none)
 }
 
 #[cfg(test)]
