@@ -24,8 +24,9 @@ const CODES: usize = 1024;
 const WIDEST: usize = 1200;
 /// The ridge's penalty, in units of the mean eigenvalue.
 const PENALTY: f64 = 1e-3;
-/// Samples of a batch.
+/// Samples of a batch, and of one that runs the first layer alone.
 const BATCH: usize = 8;
+const FIRST_BATCH: usize = 64;
 /// Seed of the samples: the inverters belong to the generator, not to a run.
 const SEED: u64 = 321;
 
@@ -37,10 +38,12 @@ pub(super) struct Inverters {
     code: Inverter,
 }
 
-/// A linear map of patches.
+/// A linear map of patches, between deviations from the mean maps.
 struct Inverter {
     patch: Patch,
-    /// Weights and constant, `[outputs, numbers + 1]`.
+    /// The mean of what is read, `[1, C, H, W]`, and of what is predicted, `[1, C, h, w]`.
+    means: [Tensor; 2],
+    /// `[outputs, numbers]`
     weight: Tensor,
 }
 
@@ -68,7 +71,7 @@ impl Patch {
         }
     }
 
-    /// The numbers at every place and a 1, `[N · h · w, C · side² + 1]`.
+    /// The numbers at every place, `[N · h · w, C · side²]`; 0 beyond the border.
     fn of(&self, map: &Tensor) -> Result<Tensor> {
         let (h, w) = self.to;
         let map = match self.side {
@@ -81,16 +84,14 @@ impl Patch {
             let all = (0..count).map(|i| (from + i * self.step) as u32).collect::<Vec<_>>();
             Ok(Tensor::from_vec(all, count, &Device::Cpu)?.to_device(map.device())?)
         };
-        let mut shifted = Vec::with_capacity(self.side * self.side + 1);
+        let mut shifted = Vec::with_capacity(self.side * self.side);
         for dy in 0..self.side {
             let rows = map.index_select(&at(dy, h)?, 2)?;
             for dx in 0..self.side {
                 shifted.push(rows.index_select(&at(dx, w)?, 3)?);
             }
         }
-        let ones = map.narrow(1, 0, 1)?.ones_like()?;
-        shifted.push(ones.narrow(2, 0, h)?.narrow(3, 0, w)?.contiguous()?);
-        let all = Tensor::cat(&shifted, 1)?; // [N, C · side² + 1, h, w]
+        let all = Tensor::cat(&shifted, 1)?; // [N, C · side², h, w]
         let numbers = all.dim(1)?;
         Ok(all.permute((0, 2, 3, 1))?.contiguous()?.reshape(((), numbers))?)
     }
@@ -100,39 +101,61 @@ impl Inverter {
     /// The map before, `[N, C, h, w]`.
     fn before(&self, map: &Tensor) -> Result<Tensor> {
         let (n, (h, w)) = (map.dim(0)?, self.patch.to);
-        let rows = linear(&self.patch.of(map)?, &self.weight)?;
-        Ok(rows.reshape((n, h, w, ()))?.permute((0, 3, 1, 2))?.contiguous()?)
+        let rows = self.patch.of(&map.broadcast_sub(&self.means[0])?)?;
+        let rows = linear(&rows, &self.weight)?;
+        let map = rows.reshape((n, h, w, ()))?.permute((0, 3, 1, 2))?.contiguous()?;
+        Ok(map.broadcast_add(&self.means[1])?)
     }
 
-    /// The inverter that predicts `wanted` from maps, one pair of batches after the other.
-    fn fitted(patch: Patch, pairs: impl Iterator<Item = Result<(Tensor, Tensor)>>) -> Result<Self> {
+    /// The inverter that predicts the second of a pair of maps from the first, over batches of
+    /// samples of one size.
+    fn fitted(
+        patch: Patch,
+        batches: usize,
+        pair: &dyn Fn(usize) -> Result<[Tensor; 2]>,
+    ) -> Result<Self> {
+        let means = means(batches, pair)?;
         let (mut square, mut across) = (Vec::new(), Vec::new());
-        let mut sizes = (0, 0);
-        let mut device = Device::Cpu;
-        for pair in pairs {
+        let (mut numbers, mut outputs) = (0, 0);
+        for k in 0..batches {
             control::check()?;
-            let (map, wanted) = pair?;
-            device = map.device().clone();
-            let outputs = wanted.dim(1)?;
-            let wanted = wanted.permute((0, 2, 3, 1))?.contiguous()?.reshape(((), outputs))?;
+            let [map, wanted] = pair(k)?;
             let most = PLACES * map.dim(0)?;
-            let (read, wanted) = (thinned(&patch.of(&map)?, most)?, thinned(&wanted, most)?);
+            let wanted = wanted.broadcast_sub(&means[1])?;
+            outputs = wanted.dim(1)?;
+            let wanted = wanted.permute((0, 2, 3, 1))?.contiguous()?.reshape(((), outputs))?;
+            let read = thinned(&patch.of(&map.broadcast_sub(&means[0])?)?, most)?;
+            numbers = read.dim(1)?;
             let turned = read.t()?.contiguous()?;
-            sizes = (read.dim(1)?, outputs);
             add(&mut square, &linear(&turned, &turned)?)?;
-            add(&mut across, &linear(&turned, &wanted.t()?.contiguous()?)?)?;
+            add(&mut across, &linear(&turned, &thinned(&wanted, most)?.t()?.contiguous()?)?)?;
         }
-        let (numbers, outputs) = sizes;
         let mean = (0..numbers).map(|i| square[i * numbers + i]).sum::<f64>() / numbers as f64;
         (0..numbers).for_each(|i| square[i * numbers + i] += PENALTY * mean);
         if !cholesky::decompose(&mut square, numbers)? {
-            return Err(Error::runtime("the maps of the samples are not finite"));
+            return Err(Error::runtime("the maps of the samples do not differ"));
         }
         cholesky::solve(&square, &mut across, (numbers, outputs))?;
         let weight: Vec<f32> = across.into_iter().map(|v| v as f32).collect();
         let weight = Tensor::from_vec(weight, (numbers, outputs), &Device::Cpu)?;
-        Ok(Self { patch, weight: weight.t()?.contiguous()?.to_device(&device)? })
+        let weight = weight.t()?.contiguous()?.to_device(means[0].device())?;
+        Ok(Self { patch, means, weight })
     }
+}
+
+/// The means of both of a pair over all batches.
+fn means(batches: usize, pair: &dyn Fn(usize) -> Result<[Tensor; 2]>) -> Result<[Tensor; 2]> {
+    let of = |k: usize| -> Result<[Tensor; 2]> {
+        control::check()?;
+        let [a, b] = pair(k)?;
+        Ok([a.mean_keepdim(0)?, b.mean_keepdim(0)?])
+    };
+    let [mut a, mut b] = of(0)?;
+    for k in 1..batches {
+        let more = of(k)?;
+        (a, b) = ((a + &more[0])?, (b + &more[1])?);
+    }
+    Ok([(a / batches as f64)?, (b / batches as f64)?])
 }
 
 /// At most so many rows, evenly.
@@ -163,9 +186,9 @@ struct Samples<'a> {
 }
 
 impl Samples<'_> {
-    /// Codes and labels of one batch.
-    fn batch(&self, from: usize, count: usize) -> Result<(Tensor, Input)> {
-        let seed = SEED + from as u64;
+    /// Codes and labels of the k-th batch.
+    fn batch(&self, k: usize, count: usize) -> Result<(Tensor, Input)> {
+        let seed = SEED + k as u64;
         let draw = Draw { seed, space: self.space, labels: self.labels, psi: 1.0 };
         let codes = spaces::sample(self.g, count, draw)?;
         Ok((codes.point().clone(), Input::labelled(codes.labels())))
@@ -200,22 +223,20 @@ impl Inverters {
         let one = |at: usize| -> Result<Inverter> {
             let to = (sizes[at][1], sizes[at][2]);
             let next = if at == last { Tap::Picture } else { Tap::Layer(at + 1) };
-            let pairs = (0..SAMPLES).step_by(BATCH).map(|from| {
-                let (codes, input) = samples.batch(from, BATCH)?;
+            Inverter::fitted(Patch::new(sizes[at + 1], to), SAMPLES / BATCH, &|k| {
+                let (codes, input) = samples.batch(k, BATCH)?;
                 let both = samples.at(&codes, &input, &[Tap::Layer(at), next])?;
                 let [before, after] = <[Tensor; 2]>::try_from(both).map_err(|_| no_map())?;
-                Ok((after, before))
-            });
-            Inverter::fitted(Patch::new(sizes[at + 1], to), pairs)
+                Ok([after, before])
+            })
         };
         let maps = (0..=last).rev().map(one).collect::<Result<Vec<_>>>()?;
-        let pairs = (0..CODES).step_by(64).map(|from| {
-            let (codes, input) = samples.batch(SAMPLES + from, 64)?;
+        let code = Inverter::fitted(Patch::new(sizes[0], (1, 1)), CODES / FIRST_BATCH, &|k| {
+            let (codes, input) = samples.batch(SAMPLES + k, FIRST_BATCH)?;
             let map = samples.at(&codes, &input, &[Tap::Layer(0)])?.pop().ok_or_else(no_map)?;
             let (n, d) = codes.dims2()?;
-            Ok((map, codes.reshape((n, d, 1, 1))?))
-        });
-        let code = Inverter::fitted(Patch::new(sizes[0], (1, 1)), pairs)?;
+            Ok([map, codes.reshape((n, d, 1, 1))?])
+        })?;
         Ok(Self { maps, code })
     }
 
@@ -271,19 +292,15 @@ mod tests {
         let rows = |patch: Patch| patch.of(&map).unwrap().to_vec2::<f32>().unwrap();
         // Halved: patches of 4 with a border of zeros.
         let bordered = rows(Patch::new([2, 4, 4], (2, 2)));
-        assert_eq!((bordered.len(), bordered[0].len()), (4, 33));
+        assert_eq!((bordered.len(), bordered[0].len()), (4, 32));
         assert_eq!(bordered[0][..4], [0.0, 0.0, 0.0, 0.0]);
-        assert_eq!((bordered[0][10], bordered[0][32]), (map_at(0, 0, 0), 1.0));
+        assert_eq!(bordered[0][10..12], [0.0, 16.0], "both channels of the first place");
         // To one place: all of it.
         let whole = rows(Patch::new([2, 4, 4], (1, 1)));
-        assert_eq!((whole.len(), whole[0].len()), (1, 33));
+        assert_eq!((whole.len(), whole[0].len()), (1, 32));
         // Too wide: the mean of each channel.
         let mean = Patch::new([2000, 4, 4], (1, 1));
         assert_eq!((mean.side, mean.step), (1, 1));
-        assert_eq!(rows(mean), [[7.5, 23.5, 1.0]]);
-    }
-
-    fn map_at(channel: usize, y: usize, x: usize) -> f32 {
-        (channel * 16 + y * 4 + x) as f32
+        assert_eq!(rows(mean), [[7.5, 23.5]]);
     }
 }

@@ -8,7 +8,7 @@ use crate::rng::Rng;
 use crate::space::Space;
 use candle_core::{Device, Tensor};
 
-/// A dense ReLU network of Gaussian weights, each layer twice as wide as the one before.
+/// A dense ReLU network of Gaussian weights.
 struct Dense(Vec<Vec<Vec<f64>>>);
 
 impl Dense {
@@ -54,7 +54,7 @@ fn far(a: &[f64], b: &[f64]) -> f64 {
 fn codes_of_expanding_networks_are_found_exactly() {
     for seed in 0..5 {
         let rng = &mut Rng::new(seed);
-        let net = Dense::drawn(rng, &[6, 18, 48, 110]);
+        let net = Dense::drawn(rng, &[6, 32, 72, 160]);
         let z: Vec<f64> = (0..6).map(|_| rng.normal()).collect();
         let found = net.inverted(&net.run(&z), (Slack::Largest, 1e-12));
         assert!(far(&found.input, &z) < 1e-9, "{seed}: {}", far(&found.input, &z));

@@ -91,7 +91,7 @@ mod tests {
             let target = spaces::picture(&*g, &z.unwrap(), Space::Z, &Input::default()).unwrap();
             let of = |c: Config| run(&*g, &target, &Config { init: Init::Random, ..c }).unwrap();
             fitted += of(config(15, 0.0)).loss[0];
-            random += of(Config { method: &OPTIMIZE, ..config(16, 0.0) }).loss[0];
+            random += of(Config { steps: 16, ..Config::new(Space::W, &OPTIMIZE) }).loss[0];
         }
         assert!(fitted < 0.8 * random, "{fitted} {random}");
     }

@@ -114,7 +114,7 @@ mod tests {
 
     #[test]
     fn one_code_of_share_1_is_the_code_alone() {
-        let plain = Config { method: &super::super::OPTIMIZE, ..config(1.0, 0) };
+        let plain = Config { steps: 0, ..Config::new(Space::Z, &super::super::OPTIMIZE) };
         let (one, plain) = (found(&config(1.0, 0)), found(&plain));
         assert_eq!(values(&one.reconstruction), values(&plain.reconstruction));
         assert_eq!(values(one.code.point()), values(plain.code.point()));
@@ -133,7 +133,7 @@ mod tests {
             assert!(next.loss[0] < last.loss[0] + 1e-4, "{codes}: {:?} {:?}", next.loss, last.loss);
             last = next;
         }
-        assert!(last.loss[0] < 0.9 * first, "{:?} {first}", last.loss);
+        assert!(last.loss[0] < 0.96 * first, "{:?} {first}", last.loss);
         let parts: Vec<Part> = last.code.parts.iter().map(|(part, _)| part).collect();
         assert!(matches!(parts[..], [Part::Point, Part::Residual(_)]), "{parts:?}");
         let again = codes::synthesize(&*g, &last.code, &spaces::input_of(&last.code)).unwrap();
