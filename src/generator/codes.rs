@@ -112,6 +112,27 @@ pub fn untuned(
     g.run(&start(at.as_ref(), space, &data), input, &[tap])?.only(tap)
 }
 
+/// The same codes as any code has them: the point where it lies on its line, and a residual in place
+/// of each composed map, which an edit of the point moves as it moves any residual's. The picture is
+/// the same.
+///
+/// # Errors
+/// As [`tapped`].
+pub fn settled(g: &dyn Generator, parts: &Parts, (space, input): (Space, &Input)) -> Result<Parts> {
+    let mut settled = parts.clone().with(Part::Point, parts.located()?);
+    settled = settled.without(&[Part::Step, Part::Place]);
+    for layer in parts.changed_layers() {
+        if settled.get(Part::Shares(layer)).is_none() {
+            continue;
+        }
+        let whole = tapped(g, &settled, space, input, Tap::Layer(layer))?;
+        settled = settled.without(&[Part::Shares(layer), Part::Residual(layer)]);
+        let plain = tapped(g, &settled, space, input, Tap::Layer(layer))?;
+        settled.insert(Part::Residual(layer), (whole - plain)?.detach());
+    }
+    Ok(settled.without(&[Part::Codes]))
+}
+
 /// A map with a residual of its layer.
 fn added(map: &Tensor, residual: &Tensor, layer: usize) -> Result<Tensor> {
     if residual.dims().get(1..) == map.dims().get(1..) {

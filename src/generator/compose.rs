@@ -1,6 +1,6 @@
 //! Feature maps that are composed of those of several codes: mGANprior (Gu et al. 2020), equation 2.
 
-use super::{Generator, Input, Start, Tap, codes, spaces};
+use super::{Generator, Input, Start, Tap, spaces};
 use crate::error::{Error, Result};
 use crate::latent::{Part, Parts};
 use crate::space::Space;
@@ -41,25 +41,4 @@ pub(super) fn composed(
         sum = (sum + weighed(&g.run(&start, input, &[Tap::Layer(layer)])?.feature()?.map, n)?)?;
     }
     Ok(sum)
-}
-
-/// The same codes as any code has them: the point where it lies on its line, and a residual in place
-/// of each composed map, which an edit of the point moves as it moves any residual's. The picture is
-/// the same.
-///
-/// # Errors
-/// As [`codes::tapped`].
-pub fn settled(g: &dyn Generator, parts: &Parts, (space, input): (Space, &Input)) -> Result<Parts> {
-    let mut settled = parts.clone().with(Part::Point, parts.located()?);
-    settled = settled.without(&[Part::Step, Part::Place]);
-    for layer in parts.changed_layers() {
-        if settled.get(Part::Shares(layer)).is_none() {
-            continue;
-        }
-        let whole = codes::tapped(g, &settled, space, input, Tap::Layer(layer))?;
-        settled = settled.without(&[Part::Shares(layer), Part::Residual(layer)]);
-        let plain = codes::tapped(g, &settled, space, input, Tap::Layer(layer))?;
-        settled.insert(Part::Residual(layer), (whole - plain)?.detach());
-    }
-    Ok(settled.without(&[Part::Codes]))
 }

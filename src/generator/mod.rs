@@ -10,7 +10,7 @@ mod batches;
 pub mod biggan;
 mod camera;
 pub mod codes;
-pub mod compose;
+mod compose;
 pub mod dcgan;
 #[cfg(test)]
 pub mod dummy_family;

@@ -6,7 +6,7 @@ use super::number::Number;
 use crate::control::Control;
 use crate::error::{Error, Result};
 use crate::generator::spaces::model_id;
-use crate::generator::{Input, compose, pictures};
+use crate::generator::{Input, codes, pictures};
 use crate::invert::degrade::{self, mimicked};
 use crate::invert::evaluate::read_by;
 use crate::invert::problem::Run;
@@ -104,7 +104,7 @@ fn settled(run: &Run<'_>, parts: Parts) -> Result<Parts> {
     let one = |i: usize| -> Result<Parts> {
         let own = parts.slice(i, 1)?;
         let input = read_by(&own, run.job.labels_of(i)?);
-        compose::settled(run.job.generator, &own, (space, &input))
+        codes::settled(run.job.generator, &own, (space, &input))
     };
     Parts::gathered(&(0..parts.count()).map(one).collect::<Result<Vec<_>>>()?)
 }
