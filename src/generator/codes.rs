@@ -112,9 +112,9 @@ pub fn untuned(
     g.run(&start(at.as_ref(), space, &data), input, &[tap])?.only(tap)
 }
 
-/// The same codes as any code has them: the point where it lies on its line, and a residual in place
-/// of each composed map, which an edit of the point moves as it moves any residual's. The picture is
-/// the same.
+/// The same codes as any code has them: the point where it lies on its line, and a residual in
+/// place of each composed map, which an edit of the point moves as it moves any residual's. The
+/// picture is the same.
 ///
 /// # Errors
 /// As [`tapped`].

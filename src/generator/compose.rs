@@ -1,4 +1,4 @@
-//! Feature maps that are composed of those of several codes: mGANprior (Gu et al. 2020), equation 2.
+//! Feature maps composed of those of several codes: mGANprior (Gu et al. 2020), equation 2.
 
 use super::{Generator, Input, Start, Tap, spaces};
 use crate::error::{Error, Result};

@@ -274,8 +274,8 @@ fn what_does_not_fit_is_refused_with_its_repair() {
     }
 }
 
-/// Where the mask hides the target the encoder sees what the generator makes there: two targets that
-/// differ in the hidden part alone have one code.
+/// Where the mask hides the target the encoder sees what the generator makes there: two targets
+/// that differ in the hidden part alone have one code.
 #[test]
 fn an_encoder_does_not_see_hidden_pixels() {
     let (g, control) = (generator(), Control::default());

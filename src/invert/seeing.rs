@@ -2,8 +2,8 @@
 //! (Bau et al. 2019, equations 4 to 6) with ridge regression in place of trained networks.
 //!
 //! Each inverter reads the map that a layer gives, a patch at a time, and predicts the map that the
-//! layer read; the first one predicts the code. One after the other, from the picture down, they are
-//! an encoder.
+//! layer read; the first one predicts the code. One after the other, from the picture down, they
+//! are an encoder.
 
 use crate::cholesky;
 use crate::control;
@@ -58,7 +58,7 @@ struct Patch {
 }
 
 impl Patch {
-    /// The patch from a map of `[C, H, W]` to one of `to`: with a border where that is not too wide.
+    /// The patch from a map of `[C, H, W]` to one of `to`: with a border where that fits.
     fn new([channels, height, width]: [usize; 3], to: (usize, usize)) -> Self {
         let step = height / to.0.max(1);
         let even = step > 0 && (step * to.0, step * to.1) == (height, width);

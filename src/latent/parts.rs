@@ -32,8 +32,8 @@ pub enum Part {
     Left(usize),
     /// The right factor, `[N or 1, rank, columns]`: the columns are the weight's other dimensions.
     Right(usize),
-    /// Further codes of the point's space, `[N, K − 1, D]`, whose feature maps are composed with the
-    /// point's (mGANprior, Gu et al. 2020).
+    /// Further codes of the point's space, `[N, K − 1, D]`, whose feature maps are composed with
+    /// the point's (mGANprior, Gu et al. 2020).
     Codes,
     /// The factors of the channels of the K maps that are composed at a layer, `[N, K, C]`; the
     /// first row is that of the point's map.

@@ -30,8 +30,8 @@ pub struct Program {
 pub struct Optimum {
     /// x.
     pub point: Vec<f64>,
-    /// A number of 0 or more for each row; `Aᵀ·multipliers = −c`, and each is 0 where its row is not
-    /// an equality.
+    /// A number of 0 or more for each row; `Aᵀ·multipliers = −c`, and each is 0 where its row is
+    /// not an equality.
     pub multipliers: Vec<f64>,
 }
 

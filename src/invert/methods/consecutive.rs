@@ -7,9 +7,9 @@ use crate::invert::job::Job;
 use crate::invert::phase::{Phase, Unknowns};
 use crate::space::Space;
 
-/// The codes of all pictures lie on one line, `w_t = w_0 + α_t · n`: w_0 and n are searched for all
-/// of them together, α_t for each. The published method also compares the pictures by optical flow;
-/// this one does not.
+/// The codes of all pictures lie on one line, `w_t = w_0 + α_t · n`: w_0 and n are searched for
+/// all of them together, α_t for each. The published method also compares the pictures by optical
+/// flow; this one does not.
 pub const METHOD: Method = Method {
     name: "consecutive",
     paper: "From Continuity to Editability (Xu et al. 2021), without its flow",

@@ -10,8 +10,8 @@ use crate::invert::phase::{Backwards, Mover, Phase};
 use crate::lang::types::{Kind, Param};
 use crate::space::Space;
 
-/// From the picture back to z, layer by layer: exact for pictures of a generator whose layers widen,
-/// and a proof that there is no code for others.
+/// From the picture back to z, layer by layer: exact for pictures of a generator whose layers
+/// widen, and a proof that there is no code for others.
 pub const METHOD: Method = Method {
     name: "layerwise",
     paper: "Inverting Deep Generative Models, One Layer at a Time (Lei et al. 2019)",
@@ -28,7 +28,8 @@ pub const METHOD: Method = Method {
             "error",
             &[Kind::Number],
             "0",
-            "of layerwise: largest error of the picture's values that is accepted, besides rounding",
+            "of layerwise: largest error of the picture's values that is accepted, beside \
+             rounding",
         )
         .within(0.0, 1e6)
         .named(),

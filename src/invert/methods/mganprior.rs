@@ -38,8 +38,8 @@ pub const METHOD: Method = Method {
             "compose",
             &[Kind::Number],
             "0",
-            "of mganprior: side of the feature map at which codes are composed; 0 for the published \
-             one, 8 with a mask, 16 for degraded pictures, otherwise 32, in a picture of 256",
+            "of mganprior: side of the feature map at which codes are composed; 0 for the \
+             published one, 8 with a mask, 16 for degraded pictures, otherwise 32, in a picture of 256",
         )
         .whole(0, 4096)
         .named(),

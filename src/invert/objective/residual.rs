@@ -4,8 +4,8 @@ use super::{Forward, Setup, Term, TermKind, always, weight};
 use crate::error::Result;
 use candle_core::{DType, Tensor};
 
-/// Mean square of the residual that is searched, 0 where none is: how far the map is from what the codes give
-/// (the regulariser of BDInvert, Kang et al. 2021, who weigh it 10).
+/// Mean square of the residual that is searched, 0 where none is: how far the map is from what the
+/// codes give (the regulariser of BDInvert, Kang et al. 2021, who weigh it 10).
 pub(super) const TERM: TermKind = TermKind {
     name: "residual",
     param: weight(
