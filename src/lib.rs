@@ -54,6 +54,10 @@ pub mod cache;
 #[cfg(not(feature = "internals"))]
 mod cache;
 #[cfg(feature = "internals")]
+pub mod cholesky;
+#[cfg(not(feature = "internals"))]
+mod cholesky;
+#[cfg(feature = "internals")]
 pub mod cli;
 #[cfg(not(feature = "internals"))]
 mod cli;

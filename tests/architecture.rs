@@ -20,7 +20,7 @@ const HOUSE: &[(&str, &[&str])] = &[
     ("r0 a", &["limits", "rng", "safe", "space", "words"]),
     ("r0 b", &["error"]),
     ("r0 c", &["control", "store"]),
-    ("r1", &["lang", "image", "weights", "device", "latent", "eigen"]),
+    ("r1", &["lang", "image", "weights", "device", "latent", "cholesky", "eigen"]),
     ("r2 network", &["network"]),
     ("r2", &["generator", "metric", "render"]),
     ("r3", &["direction", "face", "fit", "invert"]),

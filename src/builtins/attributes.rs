@@ -39,7 +39,8 @@ pub const BUILTIN: Builtin = Builtin {
     run,
 };
 
-fn none(name: &str) -> Error {
+/// The error of a generator without an attribute network.
+pub(super) fn none(name: &str) -> Error {
     Error::check(format!("{} has no attribute network", crate::safe::Safe(name)))
         .hint("load \"faces\", or a folder that holds attributes.safetensors beside the generator")
 }
@@ -71,7 +72,7 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
 }
 
 /// A row an attribute, a column a picture.
-fn table(found: &[Vec<Finding>], about: String) -> Table {
+pub(super) fn table(found: &[Vec<Finding>], about: String) -> Table {
     let mut columns = vec!["name".to_owned()];
     match found.len() {
         1 => columns.push("value".into()),

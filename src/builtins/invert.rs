@@ -75,6 +75,20 @@ pub const BUILTIN: Builtin = Builtin {
             note: "a small grey picture at full size and in colour",
         },
         Example {
+            code: "invert(degrade(sample(seed: 3), blur: 1), method: mimicgan, rounds: 2, \
+                   surrogate: 3, steps: 9)",
+            note: "what has happened to the picture is found too",
+        },
+        Example {
+            code: "invert(sample(seed: 3), method: mganprior, codes: 3, steps: 5)",
+            note: "three codes in one picture",
+        },
+        Example {
+            code: "a = sample(seed: 3); frames = [render(lerp(a, sample(seed: 4), t)) for t in \
+                   [0, 0.5, 1]]; r = invert(frames, method: consecutive, steps: 5); r[2] - r[0]",
+            note: "three frames of one motion, and its direction",
+        },
+        Example {
             code: "invert(sample(seed: 3), mask: mask(box: [0, 0, 1, 0.5]), space: W, steps: 5)",
             note: "only the upper half counts",
         },

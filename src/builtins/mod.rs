@@ -4,12 +4,14 @@ mod attributes;
 mod blank;
 mod channel;
 mod compare;
+mod compose;
 mod cosine;
 mod degrade;
 mod diagnose;
 mod direction;
 #[cfg(test)]
 mod dummy_builtin;
+mod ensemble;
 mod examples;
 pub mod explore;
 mod faces;
@@ -70,12 +72,14 @@ pub const ALL: &[&Builtin] = &[
     &blank::BUILTIN,
     &channel::BUILTIN,
     &compare::BUILTIN,
+    &compose::BUILTIN,
     &cosine::BUILTIN,
     &degrade::BUILTIN,
     &diagnose::BUILTIN,
     &direction::BUILTIN,
     #[cfg(test)]
     &dummy_builtin::BUILTIN,
+    &ensemble::BUILTIN,
     &explore::BUILTIN,
     &faces::BUILTIN,
     &files::BUILTIN,

@@ -3,7 +3,7 @@
 //! There are fewer samples than features, so the dual form is solved: with K = X Xᵀ the weights are
 //! B = Xᵀ (K + λ I)⁻¹ Y, which is (Xᵀ X + λ I)⁻¹ Xᵀ Y.
 
-use crate::control;
+use crate::cholesky::{decompose, solve};
 use crate::error::{Error, Result};
 use crate::tensor::linear;
 use candle_core::{DType, Device, Tensor};
@@ -39,7 +39,9 @@ pub fn ridge(fitted: &Samples<'_>, chosen_on: &Samples<'_>) -> Result<Tensor> {
     for penalty in PENALTIES {
         let mut lower = kernel.clone();
         (0..n).for_each(|i| lower[i * n + i] += penalty * unit);
-        decompose(&mut lower, n)?;
+        if !decompose(&mut lower, n)? {
+            return Err(Error::runtime("the features of the samples are not finite"));
+        }
         let mut found = y.clone();
         solve(&lower, &mut found, (n, m))?;
         let apart = residual(&across, &found, &other, (n, m));
@@ -79,50 +81,6 @@ fn residual(across: &[f64], dual: &[f64], y: &[f64], (n, m): (usize, usize)) -> 
         }
     }
     out
-}
-
-/// Cholesky's decomposition of a symmetric positive definite matrix, in its lower triangle.
-fn decompose(a: &mut [f64], n: usize) -> Result<()> {
-    for i in 0..n {
-        control::check()?;
-        let (before, rest) = a.split_at_mut(i * n);
-        let own = &mut rest[..n];
-        for j in 0..i {
-            let row = &before[j * n..j * n + j + 1];
-            let dot: f64 = row[..j].iter().zip(&own[..j]).map(|(a, b)| a * b).sum();
-            own[j] = (own[j] - dot) / row[j];
-        }
-        let square: f64 = own[..i].iter().map(|v| v * v).sum();
-        let left = own[i] - square;
-        if !left.is_finite() || left <= 0.0 {
-            return Err(Error::runtime("the features of the samples are not finite"));
-        }
-        own[i] = left.sqrt();
-    }
-    Ok(())
-}
-
-/// Solves `L Lᵀ x = y` in place for the columns of y `[n, m]`.
-fn solve(lower: &[f64], y: &mut [f64], (n, m): (usize, usize)) -> Result<()> {
-    for i in 0..n {
-        control::check()?;
-        let (before, rest) = y.split_at_mut(i * m);
-        let own = &mut rest[..m];
-        for (l, row) in lower[i * n..i * n + i].iter().zip(before.chunks_exact(m)) {
-            own.iter_mut().zip(row).for_each(|(o, r)| *o -= l * r);
-        }
-        own.iter_mut().for_each(|o| *o /= lower[i * n + i]);
-    }
-    for i in (0..n).rev() {
-        control::check()?;
-        let (before, rest) = y.split_at_mut(i * m);
-        let own = &mut rest[..m];
-        own.iter_mut().for_each(|o| *o /= lower[i * n + i]);
-        for (l, row) in lower[i * n..i * n + i].iter().zip(before.chunks_exact_mut(m)) {
-            row.iter_mut().zip(own.iter()).for_each(|(r, o)| *r -= l * o);
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -2,8 +2,9 @@
 //!
 //! A residual is added to the map that the codes give at its layer, so the map follows when the
 //! codes are edited. Codes that change weights are run one by one, each in a generator of its own.
+//! A map may be composed of those of several codes ([`compose`]).
 
-use super::{Feature, Generator, Input, Named, Start, Tap, pose, spaces};
+use super::{Feature, Generator, Input, Named, Start, Tap, compose, pose, spaces};
 use crate::error::{Error, Result};
 use crate::latent::{Code, Part, Parts};
 use crate::space::Space;
@@ -90,28 +91,56 @@ pub fn untuned(
     tap: Tap,
 ) -> Result<Tensor> {
     let input = &pose::seen(g, parts, input)?;
-    let (space, data) = spaces::synthesised(g, parts.point(), space, input)?;
+    let given = space;
+    let (space, data) = spaces::synthesised(g, &parts.located()?, space, input)?;
     let mut at: Option<Feature> = None;
-    for (layer, residual) in parts.residuals() {
+    for layer in parts.changed_layers() {
         if matches!(tap, Tap::Layer(wanted) if wanted < layer) {
             break;
         }
         let run = g.run(&start(at.as_ref(), space, &data), input, &[Tap::Layer(layer)])?;
         let mut reached = run.feature()?;
-        if residual.dims().get(1..) != reached.map.dims().get(1..) {
-            let (given, own) = (residual.dims(), reached.map.dims());
-            let message = format!("a residual of {given:?} for a map of {own:?} at layer {layer}");
-            return Err(
-                Error::runtime(message).hint("use a code that was found with this generator")
-            );
+        reached.map = compose::composed(g, parts, (given, input), (layer, reached.map))?;
+        if let Some(residual) = parts.get(Part::Residual(layer)) {
+            reached.map = added(&reached.map, residual, layer)?;
         }
-        reached.map = reached.map.broadcast_add(residual)?;
         if tap == Tap::Layer(layer) {
             return Ok(reached.map);
         }
         at = Some(reached);
     }
     g.run(&start(at.as_ref(), space, &data), input, &[tap])?.only(tap)
+}
+
+/// The same codes as any code has them: the point where it lies on its line, and a residual in
+/// place of each composed map, which an edit of the point moves as it moves any residual's. The
+/// picture is the same.
+///
+/// # Errors
+/// As [`tapped`].
+pub fn settled(g: &dyn Generator, parts: &Parts, (space, input): (Space, &Input)) -> Result<Parts> {
+    let mut settled = parts.clone().with(Part::Point, parts.located()?);
+    settled = settled.without(&[Part::Step, Part::Place]);
+    for layer in parts.changed_layers() {
+        if settled.get(Part::Shares(layer)).is_none() {
+            continue;
+        }
+        let whole = tapped(g, &settled, space, input, Tap::Layer(layer))?;
+        settled = settled.without(&[Part::Shares(layer), Part::Residual(layer)]);
+        let plain = tapped(g, &settled, space, input, Tap::Layer(layer))?;
+        settled.insert(Part::Residual(layer), (whole - plain)?.detach());
+    }
+    Ok(settled.without(&[Part::Codes]))
+}
+
+/// A map with a residual of its layer.
+fn added(map: &Tensor, residual: &Tensor, layer: usize) -> Result<Tensor> {
+    if residual.dims().get(1..) == map.dims().get(1..) {
+        return Ok(map.broadcast_add(residual)?);
+    }
+    let (given, own) = (residual.dims(), map.dims());
+    let message = format!("a residual of {given:?} for a map of {own:?} at layer {layer}");
+    Err(Error::runtime(message).hint("use a code that was found with this generator"))
 }
 
 fn start<'a>(at: Option<&'a Feature>, space: Space, data: &'a Tensor) -> Start<'a> {

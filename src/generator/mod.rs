@@ -5,11 +5,13 @@
 //! [`Generator::run`] from a code or a feature map to layers and picture. [`spaces`] has what
 //! callers need of both.
 
+mod affine;
 pub mod alignment;
 mod batches;
 pub mod biggan;
 mod camera;
 pub mod codes;
+mod compose;
 pub mod dcgan;
 #[cfg(test)]
 pub mod dummy_family;
@@ -36,6 +38,7 @@ pub mod stylegan3;
 pub mod toy;
 pub mod whitening;
 
+pub use affine::{Affine, Pointwise};
 pub use batches::{batch_size, depths, each_batch, maps, pictures};
 pub use camera::{CAMERA, Camera, Orbit};
 pub use input::{Input, Noise, Transform};
@@ -357,6 +360,19 @@ pub trait Generator: Send + Sync {
     /// As [`Self::whitening`].
     fn style_directions(&self) -> Result<&StyleDirections> {
         Err(no_codes(self.spec(), Space::S))
+    }
+
+    /// A layer before its functions of single values, as a map of what it reads, with these
+    /// functions; `None` where it is not an affine map and such functions.
+    ///
+    /// # Shapes
+    /// z `[N, z_dim]` for the first layer, for others the map of the layer before, `[N, C, H, W]`.
+    ///
+    /// # Errors
+    /// For a layer that does not exist, and an input of another shape.
+    fn affine(&self, layer: usize, read: &Tensor, input: &Input) -> Result<Option<Affine>> {
+        let _ = (layer, read, input);
+        Ok(None)
     }
 
     /// Its weights by name: what training changes.

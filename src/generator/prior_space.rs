@@ -4,7 +4,7 @@
 use super::alignment::StyleDirections;
 use super::spaces::{self, Draw};
 use super::whitening::{Whitening, before_activation};
-use super::{Generator, Input, Named, Orbit, Spec, Start, Tap, Tapped};
+use super::{Affine, Generator, Input, Named, Orbit, Spec, Start, Tap, Tapped};
 use crate::error::Result;
 use crate::space::Space;
 use candle_core::{DType, Device, Tensor};
@@ -129,6 +129,10 @@ impl Generator for Keeping {
 
     fn style_directions(&self) -> Result<&StyleDirections> {
         self.kept.styles()
+    }
+
+    fn affine(&self, layer: usize, read: &Tensor, input: &Input) -> Result<Option<Affine>> {
+        self.generator.affine(layer, read, input)
     }
 
     fn weights(&self) -> Result<Named> {

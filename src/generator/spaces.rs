@@ -194,7 +194,12 @@ pub fn input_of(code: &Code) -> Input {
             | Part::Residual(_)
             | Part::Delta(_)
             | Part::Left(_)
-            | Part::Right(_) => {}
+            | Part::Right(_)
+            | Part::Codes
+            | Part::Shares(_)
+            | Part::Corruption
+            | Part::Step
+            | Part::Place => {}
         }
     }
     if !maps.is_empty() {

@@ -102,11 +102,12 @@ fn name_of(problem: &Problem<'_, '_>) -> Result<String> {
         None => None,
     };
     let name = format!(
-        "{} · encoder {} · generator {} · target {} · key {} · features {}{} · gannet {}",
+        "{} · encoder {} · generator {} · target {}{} · key {} · features {}{} · gannet {}",
         config.describe()?,
         encoder.map_or("none", |e| e.name()),
         job.generator.spec().fingerprint,
         problem.target_hash,
+        problem.beside.as_ref().map(|all| format!(" of {all}")).unwrap_or_default(),
         problem.key,
         features.as_deref().unwrap_or("none"),
         job.lpips.map(|l| format!(" · lpips {}", l.fingerprint())).unwrap_or_default(),

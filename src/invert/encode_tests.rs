@@ -273,3 +273,21 @@ fn what_does_not_fit_is_refused_with_its_repair() {
         assert!(invert(&job, &foreign(0), &c).unwrap_err().repair().unwrap().contains("space: W+"));
     }
 }
+
+/// Where the mask hides the target the encoder sees what the generator makes there: two targets
+/// that differ in the hidden part alone have one code.
+#[test]
+fn an_encoder_does_not_see_hidden_pixels() {
+    let (g, control) = (generator(), Control::default());
+    let (stats, network) = (stats(g.as_ref()), network());
+    let job = with(g.as_ref(), &network, &stats, &control);
+    let mask = super::phase_tests::quarter();
+    let inside = mask.at((32, 32)).unwrap();
+    let hidden = (foreign(4) - foreign(0)).unwrap();
+    let other = (foreign(0) + hidden.broadcast_mul(&(1.0 - inside).unwrap()).unwrap()).unwrap();
+    let plain = Config { passes: Some(3), ..Config::new(Space::WPlus, &ENCODER) };
+    let masked = Config { mask: Some(mask), ..plain.clone() };
+    let code = |target: &Tensor, c: &Config| values(invert(&job, target, c).unwrap().code.point());
+    assert_eq!(code(&foreign(0), &masked), code(&other, &masked));
+    assert_ne!(code(&foreign(0), &plain), code(&other, &plain));
+}

@@ -3,6 +3,7 @@
 //! Operators and losses keep images apart to the last bit, so what an image is worth does not
 //! depend on the others: a batch is only a faster way to the same numbers.
 
+use super::degrade::mimicked;
 use super::objective::{Loss, Objective, normalise};
 use super::phase::{Normalise, Phase};
 use super::problem::Problem;
@@ -173,9 +174,14 @@ fn reading(points: &[Point<'_, '_, '_>], parts: &Parts) -> Result<(Space, Input)
     let Some(first) = points.first() else { return Err(nothing()) };
     let labels: Vec<&Tensor> = points.iter().filter_map(|p| p.problem.labels.as_ref()).collect();
     let labels = if labels.is_empty() { None } else { Some(stacked(labels.into_iter())?) };
+    Ok((first.problem.run.code_space(parts.point()), read_by(parts, labels)))
+}
+
+/// What the generator reads besides codes: their noise maps, and labels.
+pub(super) fn read_by(parts: &Parts, labels: Option<Tensor>) -> Input {
     let maps: Vec<Tensor> = parts.noise().into_iter().cloned().collect();
     let noise = if maps.is_empty() { Noise::Const } else { Noise::Maps(maps) };
-    Ok((first.problem.run.code_space(parts.point()), Input { noise, labels, ..Input::default() }))
+    Input { noise, labels, ..Input::default() }
 }
 
 /// Evaluates the loss at every point, with gradients on request; `objective` compares with the
@@ -193,7 +199,11 @@ pub(super) fn evaluate(
     };
     let done: Vec<f64> = points.iter().map(|p| p.step as f64 / phase.steps.max(1) as f64).collect();
     let residual = phase.unknowns.residual.and_then(|l| inputs.parts.get(Part::Residual(l)));
-    let terms = objective.loss(&picture, inputs.parts.point(), (&noise, residual), &done)?;
+    let seen = match inputs.parts.get(Part::Corruption) {
+        Some(parameters) => mimicked(&picture, parameters)?,
+        None => picture.clone(),
+    };
+    let terms = objective.loss(&seen, &inputs.parts.located()?, (&noise, residual), &done)?;
     let scale = loss_scale(&picture);
     let slopes = if gradients { Some(slopes(&terms, &inputs.vars, scale)?) } else { None };
     let numbers = fetched(&terms)?;

@@ -5,7 +5,8 @@
 //! batches of a bounded size ([`crate::generator::batch_size`]), and what comes out for one does
 //! not depend on its neighbours, to the last bit: operators round each sample alike in any batch,
 //! every image has its own optimizer, schedule and best point, and all its randomness comes from
-//! the seed and the image's key (by default its content), never from its place.
+//! the seed and the image's key (by default its content), never from its place. Only a method that
+//! searches pictures together (`consecutive`) joins them: see `together`.
 //!
 //! Losses are `[N]` and stay apart by term in the trace; only the backward pass sums them.
 //!
@@ -25,6 +26,7 @@ mod evaluate;
 mod hash;
 mod job;
 mod ladder;
+mod layerwise;
 mod mask;
 pub mod methods;
 mod named;
@@ -38,9 +40,11 @@ mod report;
 mod restarts;
 mod run;
 mod schedule;
+mod seeing;
 mod start;
 mod state;
 mod stats;
+mod together;
 mod trace;
 
 pub use config::{Checkpoint, Config, Init, Method, Plan, feature_layer};
@@ -48,6 +52,7 @@ pub use degrade::{DEGRADATIONS, Degradation, Degrader, enlarge, words as degrada
 pub use hash::content_hash;
 pub use job::{Job, Statistics};
 pub use ladder::{Rung, climb, ladder};
+pub use layerwise::{Slack, Tolerance};
 pub use mask::{Mask, Shape};
 pub use methods::METHODS;
 pub use named::{Numbers, Words};
@@ -56,7 +61,8 @@ pub use objective::{
 };
 pub use optimize::{Optimizer, Saved, Stored, Worth};
 pub use phase::{
-    MakeOptimizer, Mover, Normalise, Phase, Recipe, Region, Schedule, Tuning, Unknowns,
+    Backwards, Composed, MakeOptimizer, Mover, Normalise, Phase, Recipe, Region, Schedule, Tuning,
+    Unknowns,
 };
 pub use report::{Diagnosis, Inversion, Number, Warning};
 pub use schedule::{Curve, ramp, w_noise};

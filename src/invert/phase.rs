@@ -1,5 +1,6 @@
 //! A phase of an inversion: variables, objective, optimizer and duration.
 
+use super::layerwise::Tolerance;
 use super::optimize::Optimizer;
 use super::schedule::{Curve, w_noise};
 use crate::latent::Part;
@@ -18,6 +19,23 @@ pub struct Unknowns {
     pub residual: Option<usize>,
     /// The generator's weights, which the picture depends on.
     pub weights: Option<Tuning>,
+    /// Further codes whose feature maps are composed with that of the code, and the factors of
+    /// their channels.
+    pub composed: Option<Composed>,
+    /// A surrogate of what has happened to the picture; it begins as doing nothing.
+    pub corruption: bool,
+    /// The step of the line on which the codes of all pictures lie, and each one's place; the
+    /// points are one unknown of all pictures.
+    pub line: bool,
+}
+
+/// A feature map that is composed of those of several codes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Composed {
+    /// Its layer.
+    pub layer: usize,
+    /// The codes, with the one that the later layers read.
+    pub codes: usize,
 }
 
 /// How weights are searched.
@@ -37,8 +55,17 @@ impl Unknowns {
             Part::Pose => self.pose,
             Part::Residual(layer) => self.residual == Some(layer),
             Part::Delta(_) | Part::Left(_) | Part::Right(_) => self.weights.is_some(),
+            Part::Codes => self.composed.is_some(),
+            Part::Shares(layer) => self.composed.is_some_and(|c| c.layer == layer),
+            Part::Corruption => self.corruption,
+            Part::Step | Part::Place => self.line,
             Part::Labels => false,
         }
+    }
+
+    /// Whether a part is one unknown of all pictures together.
+    pub fn share(&self, part: Part) -> bool {
+        self.line && matches!(part, Part::Point | Part::Step)
     }
 }
 
@@ -87,6 +114,17 @@ pub enum Mover<'a> {
     Encoder(&'a dyn Encoder),
     /// An optimizer of the loss.
     Optimizer(MakeOptimizer),
+    /// The generator's layers, one by one, from the target back to the code.
+    Layers(Backwards),
+}
+
+/// How layers are gone back.
+#[derive(Clone, Copy, Debug)]
+pub enum Backwards {
+    /// By their equations (`layerwise`).
+    Exact(Tolerance),
+    /// By inverters that are fitted to samples (`seeing`).
+    Fitted,
 }
 
 /// Schedule of learning rate and w noise over a phase.
@@ -145,7 +183,7 @@ impl Phase<'_> {
     /// Whether it reads gradients.
     pub(super) fn gradients(&self) -> bool {
         match &self.mover {
-            Mover::Encoder(_) => false,
+            Mover::Encoder(_) | Mover::Layers(_) => false,
             Mover::Optimizer(make) => make().gradients(),
         }
     }

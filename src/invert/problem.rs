@@ -8,6 +8,7 @@ use super::objective::{Objective, Setup, TERMS, noise_term};
 use super::phase::Phase;
 use super::prior::Prior;
 use super::relative::Size;
+use super::seeing::Inverters;
 use crate::error::{Error, Result};
 use crate::generator::{Named, spaces};
 use crate::latent::Part;
@@ -31,6 +32,8 @@ pub(super) struct Run<'a> {
     pub degrader: Option<Arc<Degrader>>,
     /// Their sizes, once they were needed.
     sizes: OnceCell<Vec<Size>>,
+    /// Inverters of the generator's layers, once they were needed.
+    inverters: OnceCell<Inverters>,
     /// The mask at the generator's size, `[1, 1, R, R]`.
     pub mask: Option<Tensor>,
     /// Images in all.
@@ -60,9 +63,15 @@ impl<'a> Run<'a> {
             reached,
             degrader,
             sizes,
+            inverters: OnceCell::new(),
             mask,
             count,
         })
+    }
+
+    /// Whether pictures share unknowns, so that none is searched without the others.
+    pub fn joined(&self) -> bool {
+        self.phases.iter().any(|phase| phase.unknowns.line)
     }
 
     /// Steps of all phases.
@@ -88,6 +97,15 @@ impl<'a> Run<'a> {
         }
         let fresh = self.job.generator.weights()?;
         Ok(self.weights.get_or_init(|| fresh))
+    }
+
+    /// The inverters of the generator's layers for the space that is searched.
+    pub fn inverters(&self) -> Result<&Inverters> {
+        if let Some(known) = self.inverters.get() {
+            return Ok(known);
+        }
+        let fresh = Inverters::fitted(self.job.generator, self.config.space, None)?;
+        Ok(self.inverters.get_or_init(|| fresh))
     }
 
     /// Pictures and targets as they are compared, at full size.
@@ -165,6 +183,8 @@ pub(super) struct Problem<'r, 'a> {
     pub labels: Option<Tensor>,
     /// What the start code brings besides its point: noise maps, a residual, weights.
     pub given: Vec<(Part, Tensor)>,
+    /// Sha256 of the targets of all pictures, where they are searched together.
+    pub beside: Option<String>,
     /// Names the run of this image, once it was needed.
     pub(super) name: OnceCell<String>,
 }
@@ -181,6 +201,7 @@ impl<'r, 'a> Problem<'r, 'a> {
             picture,
             labels: run.job.labels_of(place)?,
             given: Vec::new(),
+            beside: None,
             name: OnceCell::new(),
         };
         problem.given = problem.found_with_start()?;

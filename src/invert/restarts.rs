@@ -1,6 +1,7 @@
 //! Complete searches from several starts, of which each image keeps its best.
 
 use super::checkpoint;
+use super::hash::content_hash;
 use super::job::Job;
 use super::problem::{Problem, Run};
 use super::run;
@@ -43,10 +44,14 @@ pub(super) fn search(run: &Run<'_>, target: &Tensor) -> Result<Vec<State>> {
 /// One search for all images.
 fn once(run: &Run<'_>, target: &Tensor) -> Result<Vec<State>> {
     let spec = run.job.generator.spec();
-    let size = batch_size(spec.width, spec.height);
+    let beside = run.joined().then(|| content_hash(target)).transpose()?;
+    let size = if run.joined() { run.count } else { batch_size(spec.width, spec.height) };
     let mut outcomes = Vec::with_capacity(run.count);
     for from in (0..run.count).step_by(size) {
-        let one = |i: usize| Problem::new(run, target.narrow(0, i, 1)?.force_contiguous()?, i);
+        let one = |i: usize| -> Result<Problem<'_, '_>> {
+            let own = Problem::new(run, target.narrow(0, i, 1)?.force_contiguous()?, i)?;
+            Ok(Problem { beside: beside.clone(), ..own })
+        };
         let problems = (from..run.count.min(from + size)).map(one).collect::<Result<Vec<_>>>()?;
         outcomes.extend(run::run(run, &problems)?);
     }

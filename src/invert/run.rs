@@ -3,13 +3,16 @@
 
 use super::checkpoint;
 use super::evaluate::{Evaluation, Point, evaluate, row, stacked};
+use super::layerwise;
 use super::objective::{Objective, normalise};
 use super::optimize::Worth;
-use super::phase::{Mover, Normalise, Phase};
+use super::phase::{Backwards, Mover, Normalise, Phase};
 use super::problem::{Problem, Run};
 use super::state::State;
+use super::together;
 use crate::control::{Progress, Stop};
 use crate::error::{Error, Kind, Result};
+use crate::generator::{Input, batch_size};
 use crate::latent::Part;
 use crate::network::Encoder;
 use crate::safe::Safe;
@@ -39,8 +42,15 @@ struct Batch<'p, 'r, 'a> {
 
 /// Runs the images of a batch to their ends, from their checkpoints if there are any.
 pub(super) fn run<'r, 'a>(run: &'r Run<'a>, problems: &[Problem<'r, 'a>]) -> Result<Vec<State>> {
-    let start = |p: &Problem<'r, 'a>| checkpoint::load(p)?.map_or_else(|| State::start(p), Ok);
-    run_from(run, problems, problems.iter().map(start).collect::<Result<Vec<_>>>()?)
+    let mut saved = problems.iter().map(checkpoint::load).collect::<Result<Vec<_>>>()?;
+    let step = |saved: &Option<State>| saved.as_ref().map(|state| state.step);
+    if run.joined() && saved.iter().any(|other| step(other) != step(&saved[0])) {
+        // The work was cut off between two files: pictures that are searched together are at one
+        // step.
+        saved.iter_mut().for_each(|state| *state = None);
+    }
+    let states = problems.iter().zip(saved).map(|(p, s)| s.map_or_else(|| State::start(p), Ok));
+    run_from(run, problems, states.collect::<Result<Vec<_>>>()?)
 }
 
 /// Runs the images of a batch from these states to their ends.
@@ -139,13 +149,15 @@ impl<'a> Batch<'_, '_, 'a> {
     fn groups(&self, which: &[usize]) -> Vec<Group> {
         let kinds =
             |i: usize| self.states[i].parts.iter().map(|(part, _)| part).collect::<Vec<_>>();
+        let spec = self.run.job.generator.spec();
+        let most = batch_size(spec.width, spec.height);
         let mut groups: Vec<Group> = Vec::new();
         for &i in which {
             let phase = self.states[i].judging(self.run).0;
             let fits = |g: &&mut Group| {
                 g.phase == phase && g.which.first().is_some_and(|first| kinds(*first) == kinds(i))
             };
-            match groups.iter_mut().find(fits) {
+            match groups.iter_mut().find(|g| g.which.len() < most && fits(g)) {
                 Some(group) => group.which.push(i),
                 None => groups.push(Group { phase, which: vec![i] }),
             }
@@ -169,7 +181,12 @@ impl<'a> Batch<'_, '_, 'a> {
         }
         let place = |i: usize| which.iter().position(|w| *w == i);
         found.sort_by_key(|(i, _)| place(*i));
-        Ok(found.into_iter().map(|(_, e)| e).collect())
+        let mut found: Vec<Evaluation> = found.into_iter().map(|(_, e)| e).collect();
+        if let Some(&first) = which.first() {
+            let phase = self.phase(self.states[first].judging(self.run).0)?;
+            together::join(phase, &self.states[first].parts, &mut found)?;
+        }
+        Ok(found)
     }
 
     /// Builds the objectives of these groups and drops all others.
@@ -224,6 +241,11 @@ impl<'a> Batch<'_, '_, 'a> {
             match &phase.mover {
                 _ if here.is_empty() => {}
                 Mover::Encoder(encoder) => self.refine(*encoder, &here)?,
+                Mover::Layers(how) => {
+                    for (i, e) in here {
+                        self.unwind(*i, *how, e)?;
+                    }
+                }
                 Mover::Optimizer(_) => {
                     for (i, e) in here {
                         self.descend(*i, phase, e)?;
@@ -240,7 +262,7 @@ impl<'a> Batch<'_, '_, 'a> {
         let targets = stacked(on.iter().map(|(i, _)| &self.problems[*i].picture))?;
         let code = stacked(on.iter().map(|(_, e)| e.parts.point()))?;
         let current = stacked(on.iter().map(|(_, e)| &e.picture))?;
-        let [current, targets] = self.run.alike(&current, &targets)?;
+        let [current, targets] = self.filled(&current, &targets)?;
         let delta = encoder.pass(&targets, &current)?.detach(); // [NLD]
         let delta = if code.rank() == 2 { delta.mean(1)? } else { delta };
         if delta.dims() != code.dims() {
@@ -257,6 +279,35 @@ impl<'a> Batch<'_, '_, 'a> {
             self.states[*i].count_step();
         }
         Ok(())
+    }
+
+    /// Goes from an image's target back to its code.
+    fn unwind(&mut self, i: usize, how: Backwards, e: &Evaluation) -> Result<()> {
+        let (problem, g) = (&self.problems[i], self.run.job.generator);
+        let code = match how {
+            Backwards::Exact(tolerance) => {
+                let input = Input::labelled(problem.labels.as_ref());
+                layerwise::inverted(g, &problem.picture, &input, tolerance)?
+            }
+            Backwards::Fitted => {
+                let [_, target] = self.filled(&e.picture, &problem.picture)?;
+                self.run.inverters()?.codes(&target)?.detach()
+            }
+        };
+        self.states[i].parts.insert(Part::Point, code);
+        self.states[i].count_step();
+        Ok(())
+    }
+
+    /// Pictures and targets as they are compared, at full size. Where the mask hides the targets
+    /// they show what the generator has made there (after Chai et al. 2021, whose encoder is given
+    /// the mask).
+    fn filled(&self, current: &Tensor, targets: &Tensor) -> Result<[Tensor; 2]> {
+        let [current, targets] = self.run.alike(current, targets)?;
+        let Some(mask) = &self.run.mask else { return Ok([current, targets]) };
+        let inside = (targets - &current)?.broadcast_mul(mask)?;
+        let targets = (&current + inside)?;
+        Ok([current, targets])
     }
 
     /// One move of an image's optimizer.

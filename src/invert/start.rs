@@ -1,8 +1,9 @@
 //! Starting point of a search.
 
 use super::config::{Config, Init};
+use super::degrade::mimic;
 use super::evaluate::{Point, reached, stacked, synthesize};
-use super::phase::{Phase, Tuning};
+use super::phase::{Composed, Phase, Tuning};
 use super::problem::Problem;
 use crate::control::Stop;
 use crate::error::{Error, Result};
@@ -42,6 +43,22 @@ impl Problem<'_, '_> {
             let zero = Tensor::zeros(map, DType::F32, self.device())?;
             parts.insert(Part::Residual(layer), zero);
         }
+        // All phases have it, so that the points of all pictures have the same parts.
+        let corrupted = self.run.phases.iter().any(|phase| phase.unknowns.corruption);
+        if corrupted && parts.get(Part::Corruption).is_none() {
+            let size = mimic::size(self.run.job.generator.spec().channels);
+            parts.insert(Part::Corruption, Tensor::zeros((1, size), DType::F32, self.device())?);
+        }
+        if phase.unknowns.line && parts.get(Part::Step).is_none() {
+            // The pictures are taken to be evenly spaced; so the step has a slope although it is 0.
+            let last = self.run.count.saturating_sub(1).max(1);
+            let place = 2.0 * self.place as f32 / last as f32 - 1.0;
+            parts.insert(Part::Step, parts.point().zeros_like()?);
+            parts.insert(Part::Place, Tensor::from_vec(vec![place], (1, 1), self.device())?);
+        }
+        if let Some(composed) = phase.unknowns.composed {
+            self.compose(composed, &mut parts)?;
+        }
         let Some(Tuning { rank }) = phase.unknowns.weights else { return Ok(parts) };
         if self.run.reached.get().is_none() {
             let found = reached(&Point { problem: self, parts: &parts, step: 0 })?;
@@ -69,6 +86,29 @@ impl Problem<'_, '_> {
             parts.insert(Part::Left(i), left);
         }
         Ok(parts)
+    }
+
+    /// Adds the further codes of a composed map, drawn from the prior, and the factors of the
+    /// channels: all codes count alike, beside a start code they count nothing.
+    fn compose(&self, Composed { layer, codes }: Composed, parts: &mut Parts) -> Result<()> {
+        if parts.get(Part::Shares(layer)).is_some() {
+            return Ok(());
+        }
+        let further = (1..codes).map(|n| self.sample(&format!("code {n}")));
+        let further = further.collect::<Result<Vec<_>>>()?;
+        if !further.is_empty() {
+            parts.insert(Part::Codes, Tensor::stack(&further, 1)?);
+        }
+        let started = matches!(self.config().init, Init::Latent(_));
+        let (_, channels, ..) = self.map_size(layer)?;
+        let share = |i: usize| match (started, i < channels) {
+            (false, _) => 1.0 / codes as f32,
+            (true, first) => f32::from(u8::from(first)),
+        };
+        let shares: Vec<f32> = (0..codes * channels).map(share).collect();
+        let shares = Tensor::from_vec(shares, (1, codes, channels), &Device::Cpu)?;
+        parts.insert(Part::Shares(layer), shares.to_device(self.device())?);
+        Ok(())
     }
 
     /// The size of a layer's map, `[1, C, H, W]`.
@@ -157,8 +197,13 @@ impl Problem<'_, '_> {
 
     /// The j-th random sample of the prior in the space that is searched.
     fn drawn(&self, j: usize) -> Result<Tensor> {
+        self.sample(&format!("start {j}"))
+    }
+
+    /// A sample of the prior by the random numbers of a purpose, in the space that is searched.
+    fn sample(&self, purpose: &str) -> Result<Tensor> {
         let dim = self.run.job.generator.spec().z_dim;
-        let z = self.rng(&format!("start {j}")).normals(dim);
+        let z = self.rng(purpose).normals(dim);
         let z = Tensor::from_vec(z, (1, dim), &Device::Cpu)?;
         self.fit(z.to_device(self.device())?, Space::Z)
     }

@@ -53,7 +53,7 @@ pub(super) struct State {
 /// A fresh optimizer for one image.
 pub(super) fn fresh(phase: &Phase<'_>) -> Option<Box<dyn Optimizer>> {
     match &phase.mover {
-        Mover::Encoder(_) => None,
+        Mover::Encoder(_) | Mover::Layers(_) => None,
         Mover::Optimizer(make) => Some(make()),
     }
 }

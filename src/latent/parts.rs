@@ -32,6 +32,20 @@ pub enum Part {
     Left(usize),
     /// The right factor, `[N or 1, rank, columns]`: the columns are the weight's other dimensions.
     Right(usize),
+    /// Further codes of the point's space, `[N, K − 1, D]`, whose feature maps are composed with
+    /// the point's (mGANprior, Gu et al. 2020).
+    Codes,
+    /// The factors of the channels of the K maps that are composed at a layer, `[N, K, C]`; the
+    /// first row is that of the point's map.
+    Shares(usize),
+    /// Parameters of what has happened to the picture that a search compares, `[N, P]`; pictures of
+    /// the code are without it (MimicGAN, Anirudh et al. 2020).
+    Corruption,
+    /// A step of the point, of its shape: the code lies at `point + place · step`, on a line with
+    /// the codes of other pictures (Xu et al. 2021).
+    Step,
+    /// The place on that line, `[N, 1]`.
+    Place,
 }
 
 impl Part {
@@ -46,6 +60,11 @@ impl Part {
             Self::Delta(weight) => format!("delta.{weight}"),
             Self::Left(weight) => format!("left.{weight}"),
             Self::Right(weight) => format!("right.{weight}"),
+            Self::Codes => "codes".to_owned(),
+            Self::Shares(layer) => format!("shares.{layer}"),
+            Self::Corruption => "corruption".to_owned(),
+            Self::Step => "step".to_owned(),
+            Self::Place => "place".to_owned(),
         }
     }
 
@@ -61,6 +80,11 @@ impl Part {
             Self::Delta(index),
             Self::Left(index),
             Self::Right(index),
+            Self::Codes,
+            Self::Shares(index),
+            Self::Corruption,
+            Self::Step,
+            Self::Place,
         ];
         all.into_iter().find(|p| p.name() == name)
     }
@@ -84,12 +108,12 @@ impl Part {
     /// The ranks that its tensor may have.
     pub const fn ranks(self) -> RangeInclusive<usize> {
         match self {
-            Self::Point => 2..=3,
+            Self::Point | Self::Step => 2..=3,
             Self::Noise(_) | Self::Residual(_) => 4..=4,
-            Self::Labels | Self::Pose => 2..=2,
+            Self::Labels | Self::Pose | Self::Corruption | Self::Place => 2..=2,
             // A weight has up to four dimensions.
             Self::Delta(_) => 1..=5,
-            Self::Left(_) | Self::Right(_) => 3..=3,
+            Self::Left(_) | Self::Right(_) | Self::Codes | Self::Shares(_) => 3..=3,
         }
     }
 }
@@ -168,6 +192,34 @@ impl Parts {
                 _ => None,
             }
         })
+    }
+
+    /// The layers whose maps are not what the code gives alone, the first layer first.
+    pub fn changed_layers(&self) -> BTreeSet<usize> {
+        let layer = |part: &Part| match part {
+            Part::Residual(layer) | Part::Shares(layer) => Some(*layer),
+            _ => None,
+        };
+        self.0.keys().filter_map(layer).collect()
+    }
+
+    /// The point, moved along the line that it lies on, where it does.
+    ///
+    /// # Errors
+    /// When the step has another shape.
+    pub fn located(&self) -> Result<Tensor> {
+        let (Some(step), Some(place)) = (self.get(Part::Step), self.get(Part::Place)) else {
+            return Ok(self.point().clone());
+        };
+        let mut shape = vec![1; step.rank()];
+        shape[0] = place.dim(0)?;
+        Ok(self.point().broadcast_add(&step.broadcast_mul(&place.reshape(shape)?)?)?)
+    }
+
+    /// The parts without some of them; the point stays.
+    pub fn without(mut self, parts: &[Part]) -> Self {
+        self.0.retain(|part, _| *part == Part::Point || !parts.contains(part));
+        self
     }
 
     /// What was found with two codes, in between: `(1 − t) · a + t · b`, where what one of them
@@ -359,10 +411,11 @@ mod tests {
     fn names_are_read_as_they_are_written() {
         for i in [0, 17] {
             let numbered = [Part::Noise(i), Part::Residual(i), Part::Delta(i)];
-            let factors = [Part::Left(i), Part::Right(i)];
-            for part in
-                [Part::Point, Part::Labels, Part::Pose].into_iter().chain(numbered).chain(factors)
-            {
+            let numbered = numbered.into_iter().chain([Part::Left(i), Part::Right(i)]);
+            let numbered = numbered.chain([Part::Shares(i)]);
+            let single = [Part::Point, Part::Labels, Part::Pose, Part::Codes];
+            let single = single.into_iter().chain([Part::Corruption, Part::Step, Part::Place]);
+            for part in single.chain(numbered) {
                 assert_eq!(Part::parse(&part.name()), Some(part));
             }
         }

@@ -159,8 +159,8 @@ const DETAIL_PARTS: [&str; 1 + 4 * METHODS.len()] = {
     let mut parts = ["An Inversion can be used wherever a code is expected. Ctrl-C stops it and \
                       keeps the \
          best so far. Several pictures at once, as `invert([image(\"a.png\"), image(\"b.png\")])`, \
-         take less time than one after the other and give exactly the same results: `[one for \
-         one in r]` lists them. Every term of the loss is traced separately. An encoder begins \
+         take less time than one after the other and give exactly the same results (but for \
+         `consecutive`, which searches them together): `[one for one in r]` lists them. Every term of the loss is traced separately. An encoder begins \
          at the mean of w (or the start it is given) and corrects the code by looking at target \
          and reconstruction, pass after pass; the pass with the lowest loss is kept, and hybrid \
          continues from it. In W the layers' corrections are averaged. With a mask the terms \

@@ -30,7 +30,7 @@ pub use toy::{Stem, Toy};
 use super::layers::{Named, Reader, replaced};
 use super::{Generator, Input, Inputs, Prior, Spec, Start, Tap, Tapped};
 use crate::error::Result;
-use crate::generator::{self, Feature};
+use crate::generator::{self, Affine, Feature};
 use crate::space::Space;
 use crate::weights::Weights;
 use candle_core::{Device, Tensor};
@@ -149,6 +149,13 @@ impl Generator for Dcgan {
         let feature = |(layer, map)| Feature { layer, map, picture: None };
         let features = maps.into_iter().map(feature).collect();
         Ok(Tapped { features, picture, ..Tapped::default() })
+    }
+
+    fn affine(&self, layer: usize, read: &Tensor, input: &Input) -> Result<Option<Affine>> {
+        match layer {
+            0 => self.network.affine(0, &self.inputs(read, read.dim(0)?, input)?),
+            _ => self.network.affine(layer, read),
+        }
     }
 
     fn mean(&self, _: Space) -> Option<&Tensor> {

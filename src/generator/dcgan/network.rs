@@ -3,6 +3,7 @@
 use super::config::{Config, Op, Plan, Size, wrong};
 use crate::error::Result;
 use crate::generator::layers::Reader;
+use crate::generator::{Affine, Pointwise};
 use crate::safe::Safe;
 use crate::tensor::{
     Activation, Filter, FixedNorm, bias_act, conv_nearest2, conv_transpose2d_to, conv2d, linear,
@@ -130,6 +131,43 @@ impl Network {
     }
 }
 
+impl Network {
+    /// The values of a layer before its functions of single values; `None` where steps between
+    /// them are of another kind.
+    ///
+    /// # Errors
+    /// When there is no such layer, and when a tensor operation fails.
+    pub fn affine(&self, at: usize, x: &Tensor) -> Result<Option<Affine>> {
+        let block = self.blocks.get(at).ok_or_else(|| wrong(format!("there is no layer {at}")))?;
+        let tail = if at + 1 == self.blocks.len() { &self.tail[..] } else { &[] };
+        let Some(mut value) = linear_steps(&block.before, x.clone())? else { return Ok(None) };
+        value = block.layer.weighed(&value, None)?;
+        let mut then: Vec<Pointwise> = block.layer.slope.map(Pointwise::Relu).into_iter().collect();
+        for step in block.after.iter().chain(tail) {
+            match step.pointwise() {
+                Some(function) => then.push(function),
+                // They keep single values what they are.
+                None if matches!(step, Step::Reshape(..) | Step::Crop(_)) || then.is_empty() => {
+                    value = step.run(&value)?;
+                }
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(Affine { value: planes(&value)?, then }))
+    }
+}
+
+/// The value after linear steps; `None` where one of them is not linear.
+fn linear_steps(steps: &[Step], mut x: Tensor) -> Result<Option<Tensor>> {
+    for step in steps {
+        if step.pointwise().is_some() {
+            return Ok(None);
+        }
+        x = step.run(&x)?;
+    }
+    Ok(Some(x))
+}
+
 /// A vector as a map of one pixel.
 fn planes(x: &Tensor) -> Result<Tensor> {
     Ok(match *x.dims() {
@@ -194,6 +232,16 @@ impl Step {
                 return Err(wrong(format!("`{}` is a layer with weights", Safe(name))));
             }
         })
+    }
+
+    /// The function of single values that it is.
+    fn pointwise(&self) -> Option<Pointwise> {
+        match self {
+            Self::Relu(slope) => Some(Pointwise::Relu(*slope)),
+            Self::Tanh => Some(Pointwise::Tanh(1.0)),
+            Self::Sigmoid => Some(Pointwise::Tanh(0.5)),
+            _ => None,
+        }
     }
 
     fn run(&self, x: &Tensor) -> Result<Tensor> {
@@ -308,11 +356,16 @@ impl Layer {
     }
 
     fn run(&self, x: &Tensor) -> Result<Tensor> {
+        self.weighed(x, self.slope)
+    }
+
+    /// The layer with another slope below 0, or without an activation.
+    fn weighed(&self, x: &Tensor, slope: Option<f64>) -> Result<Tensor> {
         let (kernel, bias) = match &self.ready {
             Some(ready) => ready.clone(),
             None => self.kernel()?,
         };
-        let activation = activation(self.slope);
+        let activation = activation(slope);
         let x = match self.map {
             Map::Linear => linear(&x.flatten_from(1)?, &kernel)?,
             Map::Spread([c, h, w]) => {

@@ -5,14 +5,18 @@
 //! 2020). Inside an inversion every target has the generator's size; a small one is enlarged by
 //! [`enlarge`], which [`down`](DEGRADATIONS) undoes exactly.
 //!
+//! A degradation that is not known is searched with the code: [`mimic`].
+//!
 //! They apply in the order of [`DEGRADATIONS`], that in which a camera and a file make them.
 
 mod blur;
 mod down;
 mod grey;
 mod jpeg;
+pub(super) mod mimic;
 
 pub use down::enlarge;
+pub(super) use mimic::mimicked;
 
 use super::named::Numbers;
 use crate::error::Result;

@@ -5,10 +5,13 @@
 mod basincma;
 mod bdinvert;
 mod cma;
+mod consecutive;
+mod creswell;
 mod dhr;
 #[cfg(test)]
 mod dummy_method;
 mod encoder;
+mod ganseeing;
 mod hmc;
 mod hybrid;
 mod i2s;
@@ -17,7 +20,10 @@ mod idinvert;
 mod igan;
 mod ii2s;
 mod ilo;
+mod layerwise;
 mod lbfgs;
+mod mganprior;
+mod mimicgan;
 mod optimize;
 mod projector;
 mod pti;
@@ -27,8 +33,11 @@ mod stylespace;
 pub use basincma::METHOD as BASINCMA;
 pub use bdinvert::METHOD as BDINVERT;
 pub use cma::METHOD as CMA;
+pub use consecutive::METHOD as CONSECUTIVE;
+pub use creswell::METHOD as CRESWELL;
 pub use dhr::METHOD as DHR;
 pub use encoder::METHOD as ENCODER;
+pub use ganseeing::METHOD as GANSEEING;
 pub use hmc::METHOD as HMC;
 pub use hybrid::METHOD as HYBRID;
 pub use i2s::METHOD as I2S;
@@ -37,7 +46,10 @@ pub use idinvert::METHOD as IDINVERT;
 pub use igan::METHOD as IGAN;
 pub use ii2s::METHOD as II2S;
 pub use ilo::METHOD as ILO;
+pub use layerwise::METHOD as LAYERWISE;
 pub use lbfgs::METHOD as LBFGS;
+pub use mganprior::METHOD as MGANPRIOR;
+pub use mimicgan::METHOD as MIMICGAN;
 pub use optimize::METHOD as OPTIMIZE;
 pub use projector::METHOD as PROJECTOR;
 pub use pti::METHOD as PTI;
@@ -64,6 +76,7 @@ pub const METHODS: &[&Method] = &[
     &IGAN,
     &HYBRID,
     &LBFGS,
+    &CRESWELL,
     &PTI,
     &DHR,
     &I2S,
@@ -72,6 +85,11 @@ pub const METHODS: &[&Method] = &[
     &STYLESPACE,
     &BDINVERT,
     &ILO,
+    &MGANPRIOR,
+    &MIMICGAN,
+    &LAYERWISE,
+    &GANSEEING,
+    &CONSECUTIVE,
     &CMA,
     &BASINCMA,
     &HMC,
@@ -184,7 +202,7 @@ fn unknowns(job: &Job<'_>, config: &Config) -> Unknowns {
         noise: config.searches_noise(job),
         pose: config.pose,
         residual: config.searched_layer(job),
-        weights: None,
+        ..Unknowns::default()
     }
 }
 

@@ -9,6 +9,7 @@
 //! before they are compared, both and the mask are of that size. Losses are divided by the mean
 //! of the mask: a mean squared error is then the mean over the mask's pixels.
 
+mod bce;
 #[cfg(test)]
 mod dummy_term;
 mod geocross;
@@ -49,6 +50,7 @@ pub const TERMS: &[&TermKind] = &[
     &l2::TERM,
     &l1::TERM,
     &huber::TERM,
+    &bce::TERM,
     &msssim::TERM,
     &perceptual::TERM,
     &lpips::TERM,

@@ -2,11 +2,10 @@
 
 use super::{Forward, Setup, Term, TermKind, always, weight};
 use crate::error::Result;
-use crate::space::Space;
 use candle_core::{DType, Tensor};
 
-/// Mean square of the residual that is searched in F: how far the map is from what the codes give
-/// (the regulariser of BDInvert, Kang et al. 2021, who weigh it 10).
+/// Mean square of the residual that is searched, 0 where none is: how far the map is from what the
+/// codes give (the regulariser of BDInvert, Kang et al. 2021, who weigh it 10).
 pub(super) const TERM: TermKind = TermKind {
     name: "residual",
     param: weight(
@@ -20,9 +19,8 @@ pub(super) const TERM: TermKind = TermKind {
     make,
 };
 
-fn make<'a>(setup: &Setup<'_, 'a>) -> Result<Option<Box<dyn Term + 'a>>> {
-    // Other spaces search no map.
-    Ok((setup.space == Space::F).then(|| Box::new(Residual) as _))
+fn make<'a>(_: &Setup<'_, 'a>) -> Result<Option<Box<dyn Term + 'a>>> {
+    Ok(Some(Box::new(Residual)))
 }
 
 struct Residual;

@@ -6,8 +6,9 @@ use super::number::Number;
 use crate::control::Control;
 use crate::error::{Error, Result};
 use crate::generator::spaces::model_id;
-use crate::generator::{Input, pictures};
-use crate::invert::degrade;
+use crate::generator::{Input, codes, pictures};
+use crate::invert::degrade::{self, mimicked};
+use crate::invert::evaluate::read_by;
 use crate::invert::problem::Run;
 use crate::invert::state::{Best, State};
 use crate::latent::{Code, Part, Parts};
@@ -29,7 +30,9 @@ pub(in crate::invert) fn assemble(
     let stack = |f: &dyn Fn(&Best) -> Tensor| {
         Tensor::cat(&best.iter().map(|b| f(b)).collect::<Vec<_>>(), 0)
     };
-    let mut parts = joined(&best)?.halved()?;
+    let mut parts = settled(run, joined(&best)?)?.halved()?;
+    let corruption = parts.get(Part::Corruption).cloned();
+    parts = parts.without(&[Part::Corruption]);
     parts.extend(job.labels.map(|labels| (Part::Labels, labels.clone())));
     let space = run.code_space(parts.point());
     let by = job
@@ -51,9 +54,13 @@ pub(in crate::invert) fn assemble(
     } else {
         stack(&|b| b.picture.clone())?
     };
+    let seen = match &corruption {
+        Some(parameters) => mimicked(&reconstruction, parameters)?,
+        None => reconstruction.clone(),
+    };
     let numbers = match &run.degrader {
-        None => measure(run, &reconstruction, target)?,
-        Some(d) => measure(run, &d.apply(&reconstruction)?, &d.target(target)?)?,
+        None => measure(run, &seen, target)?,
+        Some(d) => measure(run, &d.apply(&seen)?, &d.target(target)?)?,
     };
     let mut diagnosis = diagnose(run, &code)?;
     warn(&mut diagnosis, run, &numbers, &outcomes);
@@ -87,6 +94,21 @@ fn joined(best: &[&Best]) -> Result<Parts> {
     })
 }
 
+/// The parts as any code may have them: what only a search reads is put into the others.
+fn settled(run: &Run<'_>, parts: Parts) -> Result<Parts> {
+    let searched = |part: Part| matches!(part, Part::Shares(_) | Part::Step);
+    if !parts.iter().any(|(part, _)| searched(part)) {
+        return Ok(parts);
+    }
+    let space = run.code_space(parts.point());
+    let one = |i: usize| -> Result<Parts> {
+        let own = parts.slice(i, 1)?;
+        let input = read_by(&own, run.job.labels_of(i)?);
+        codes::settled(run.job.generator, &own, (space, &input))
+    };
+    Parts::gathered(&(0..parts.count()).map(one).collect::<Result<Vec<_>>>()?)
+}
+
 fn measure(run: &Run<'_>, a: &Tensor, b: &Tensor) -> Result<Vec<Number>> {
     let mut metrics: Vec<&dyn Metric> = vec![&Psnr, &Mse];
     if a.dims()[2..].iter().all(|&side| side >= 11) {
@@ -107,7 +129,12 @@ fn measure(run: &Run<'_>, a: &Tensor, b: &Tensor) -> Result<Vec<Number>> {
 
 /// A definition that says what is compared.
 fn definition(run: &Run<'_>, own: &str) -> String {
-    match degrade::words(&run.config.degrade) {
+    let mut words = degrade::words(&run.config.degrade);
+    if run.phases.iter().any(|phase| phase.unknowns.corruption) {
+        let known = if words.is_empty() { "" } else { " and " };
+        words = format!("what was found to have happened to the picture{known}{words}");
+    }
+    match words {
         none if none.is_empty() => own.into(),
         some => format!("of the reconstruction after {some}, against the target: {own}"),
     }

@@ -155,6 +155,18 @@ pub(super) fn warn(
             );
         }
     }
+    if run.phases.iter().any(|phase| phase.unknowns.corruption) {
+        diagnosis.warnings.push(Warning {
+            image: None,
+            text: "the numbers compare the target with the reconstruction after what was found to \
+                   have happened to it; the one shown is clean"
+                .into(),
+        });
+    }
+    let mut say = |i: usize, text: String| {
+        let image = (outcomes.len() > 1).then_some(i);
+        diagnosis.warnings.push(Warning { image, text });
+    };
     for (i, offset) in
         diagnosis.offsets.iter().flatten().enumerate().filter(|(_, o)| **o > SAFE_OFFSET)
     {

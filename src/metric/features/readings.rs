@@ -105,8 +105,21 @@ impl Features {
     /// `[N, C, H, W]` → N lists of the same names in the same order
     pub fn read(&self, pictures: &Tensor) -> Result<Vec<Vec<Finding>>> {
         let (_, _, h, w) = pictures.dims4()?;
-        let rows = self.scores(pictures)?.to_dtype(DType::F64)?.to_vec2::<f64>()?;
-        Ok(rows.iter().map(|scores| self.findings(scores, [w as f64, h as f64])).collect())
+        self.read_raw(&self.raw_scores(pictures)?, [w, h])
+    }
+
+    /// As [`Features::read`], from the head's numbers ([`Features::raw_scores`]) of pictures of that
+    /// width and height.
+    ///
+    /// # Shapes
+    /// `[N, outputs]` → N lists
+    ///
+    /// # Errors
+    /// When the numbers are of another network.
+    pub fn read_raw(&self, raw: &Tensor, sides: [usize; 2]) -> Result<Vec<Vec<Finding>>> {
+        let rows = self.scored(raw)?.to_dtype(DType::F64)?.to_vec2::<f64>()?;
+        let sides = sides.map(|side| side as f64);
+        Ok(rows.iter().map(|scores| self.findings(scores, sides)).collect())
     }
 
     fn findings(&self, scores: &[f64], sides: [f64; 2]) -> Vec<Finding> {

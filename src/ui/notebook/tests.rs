@@ -381,8 +381,9 @@ fn a_cell_is_typed_run_and_saved() {
 
 #[test]
 fn rows_of_pictures_without_captions_are_all_drawn() {
-    let place =
-        Place::with("#%%\nshow sample(seed: 1)\nprint(1)\nshow sample(n: 12)\nshow sample(seed: 2)\n");
+    let place = Place::with(
+        "#%%\nshow sample(seed: 1)\nprint(1)\nshow sample(n: 12)\nshow sample(seed: 2)\n",
+    );
     let mut desk = Desk::new(&place, Protocol::Blocks, false);
     desk.size = (60, 200);
     desk.typed("r");
