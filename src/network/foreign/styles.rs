@@ -1,7 +1,7 @@
 //! An IR network, or a ResNet for other things than faces, the maps that its heads read, and a head
 //! a row of the code: what pSp, e4e and ReStyle are made of.
 
-use super::{CHANNELS, Net, found, looked_at, reads_pictures};
+use super::{CHANNELS, Net, as_move, looked_at, reads_pictures};
 use crate::error::{Error, Result};
 use crate::network::body::Body;
 use crate::network::encoder::{Move, Seen};
@@ -138,6 +138,6 @@ impl Net for Styles {
                 _ => own,
             });
         }
-        Ok(found(Tensor::stack(&rows, 1)?, inputs))
+        Ok(as_move(Tensor::stack(&rows, 1)?, inputs))
     }
 }
