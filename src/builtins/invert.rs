@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::image::Photograph;
 use crate::invert::methods::{self, HYBRID, OPTIMIZE};
 use crate::invert::{self, Checkpoint, Config, Init, Inversion, Job, METHODS, Method, TERMS};
-use crate::metric::{Lpips, Perceptual};
+use crate::metric::{Lpips, Perceptual, Recognition};
 use crate::space::Space;
 use crate::value::{Image, Loaded, Value};
 use candle_core::Tensor;
@@ -24,7 +24,7 @@ use std::time::Duration;
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(20);
 
 /// Parameters that only some methods read, besides the methods' own.
-const SPECIAL: [&str; 2] = ["passes", "lr"];
+const SPECIAL: [&str; 3] = ["passes", "lr", "encoder"];
 
 /// `invert(picture, space: W+, method: …, steps: …)`
 pub const BUILTIN: Builtin = Builtin {
@@ -99,24 +99,40 @@ pub const BUILTIN: Builtin = Builtin {
     run,
 };
 
-/// The method that is written, or what `auto` is: hybrid where an encoder can help. A start that
-/// was given is the user's own.
+/// Whether there is an encoder, and whether a start is given, which is the user's own.
+#[derive(Clone, Copy)]
+struct Given {
+    encoder: bool,
+    started: bool,
+}
+
+impl Given {
+    /// By the parameters that are given.
+    fn new(facts: &ModelFacts, given: impl Fn(&str) -> bool) -> Self {
+        let started = ["init", "start", "best_of"].iter().any(|name| given(name));
+        Self { encoder: facts.encoder || given("encoder"), started }
+    }
+}
+
+/// The method that is written, or what `auto` is: hybrid where an encoder can help.
 fn chosen(
     word: &str,
     space: Option<Space>,
-    (facts, started): (&ModelFacts, bool),
+    (facts, given): (&ModelFacts, Given),
 ) -> Option<&'static Method> {
     if word != "auto" {
         return methods::find(word);
     }
     let space = space.unwrap_or_else(|| OPTIMIZE.usual_space(&facts.spaces));
-    let hybrid = facts.encoder && !started && HYBRID.works_in(space);
+    let hybrid = given.encoder && !given.started && HYBRID.works_in(space);
     Some(if hybrid { &HYBRID } else { &OPTIMIZE })
 }
 
-/// The parameters that only some methods read.
-fn special() -> impl Iterator<Item = &'static str> {
-    SPECIAL.into_iter().chain(METHODS.iter().flat_map(|m| m.params).map(|p| p.name))
+/// The parameters that are given and that only some methods read. The encoder is read by a term as
+/// well.
+fn special(given: impl Fn(&str) -> bool) -> impl Iterator<Item = &'static str> {
+    let all = SPECIAL.into_iter().chain(METHODS.iter().flat_map(|m| m.params).map(|p| p.name));
+    all.filter(move |name| given(name) && !(*name == "encoder" && given("in_domain")))
 }
 
 fn infer(call: &CheckedCall<'_>) -> Result<Type> {
@@ -128,20 +144,20 @@ fn infer(call: &CheckedCall<'_>) -> Result<Type> {
         _ => "auto",
     };
     let at = |name: &str| call.arg(name).map_or(call.span, |a| a.span);
-    let started = ["init", "start", "best_of"].iter().any(|name| call.arg(name).is_some());
-    let given = shared::space(call, "space");
-    let method = chosen(word, given, (&m, started));
+    let written = |name: &str| call.arg(name).is_some();
+    let (found, given) = (Given::new(&m, written), shared::space(call, "space"));
+    let method = chosen(word, given, (&m, found));
     let space = given.unwrap_or_else(|| method.unwrap_or(&OPTIMIZE).usual_space(&m.spaces));
     let check = |found: Result<()>, name: &str| found.map_err(|e| as_check(e).at(at(name)));
     if let Some(method) = method {
-        check(method.check_encoder(m.encoder, &m.name), "method")?;
+        check(method.check_encoder(found.encoder, &m.name), "method")?;
     }
     if !matches!(space, Space::N | Space::F) {
         shared::check_space(space, &m, at("space"))?;
     }
     if let Some(method) = method {
         check(method.check_space(space), "space")?;
-        for name in special().filter(|name| call.arg(name).is_some()) {
+        for name in special(written) {
             check(method.check_parameter(name), name)?;
         }
     }
@@ -223,7 +239,8 @@ pub(super) fn cost(_: &Args, ctx: &Context<'_>) -> u64 {
 
 /// What `invert(x)` does without further arguments, with another number of steps.
 pub(super) fn usual(facts: &ModelFacts, steps: usize, seed: u64) -> Config {
-    let method = chosen("auto", None, (facts, false)).unwrap_or(&OPTIMIZE);
+    let given = Given::new(facts, |_| false);
+    let method = chosen("auto", None, (facts, given)).unwrap_or(&OPTIMIZE);
     Config { steps, seed, ..auto(method.usual_space(&facts.spaces), method) }
 }
 
@@ -248,11 +265,11 @@ pub(super) fn check_picture(call: &CheckedCall<'_>, name: &str) -> Result<()> {
 
 fn config(args: &Args, model: &Loaded, ctx: &Context<'_>) -> Result<Config> {
     let (word, space) = (args.word("method")?, args.space("space")?);
-    let started = ["init", "start", "best_of"].iter().any(|name| args.get(name).is_some());
-    let method = chosen(word, space, (&model.facts, started))
+    let given = Given::new(&model.facts, |name| args.get(name).is_some());
+    let method = chosen(word, space, (&model.facts, given))
         .ok_or_else(|| Error::runtime(format!("no method {word}")).at(args.span("method")))?;
     let space = space.unwrap_or_else(|| method.usual_space(&model.facts.spaces));
-    for name in special().filter(|name| args.given(name)) {
+    for name in special(|name| args.given(name)) {
         method.check_parameter(name).map_err(|e| e.at(args.span(name)))?;
     }
     let mut c = if word == "auto" { auto(space, method) } else { Config::new(space, method) };
@@ -267,7 +284,8 @@ fn config(args: &Args, model: &Loaded, ctx: &Context<'_>) -> Result<Config> {
         }
     }
     c.degrade = degrade::strengths(args)?;
-    c.lpips = lpips(args);
+    c.lpips = path(args, "lpips_net").map(|net| (net, path(args, "lpips_heads")));
+    (c.recogniser, c.encoder) = (path(args, "identity_net"), path(args, "encoder"));
     for param in method.params {
         if !param.choices.is_empty() {
             if args.get(param.name).is_some() {
@@ -302,13 +320,12 @@ fn config(args: &Args, model: &Loaded, ctx: &Context<'_>) -> Result<Config> {
     Ok(c)
 }
 
-/// The files of LPIPS: its network, and its heads where they are in another one.
-fn lpips(args: &Args) -> Option<(PathBuf, Option<PathBuf>)> {
-    let path = |name: &str| match args.get(name) {
+/// A file that is named.
+fn path(args: &Args, name: &str) -> Option<PathBuf> {
+    match args.get(name) {
         Some(Value::Text(path)) => Some(PathBuf::from(path)),
         _ => None,
-    };
-    Some((path("lpips_net")?, path("lpips_heads")))
+    }
 }
 
 /// Passes and gradient steps; `steps` of the encoder are its passes.
@@ -416,11 +433,23 @@ pub(super) fn with_job<T>(
         }
         _ => None,
     };
+    let recognition = match &config.recogniser {
+        Some(path) if config.weighs("identity") => Some(Recognition::open(path, device)?),
+        _ => None,
+    };
+    let given = config.encoder.as_deref().filter(|_| config.reads_encoder());
+    let given = given.map(|path| model.encoder_in(path)).transpose()?;
+    let encoder = match &given {
+        Some(given) => Some(&**given),
+        None if config.reads_encoder() => model.encoder()?,
+        None => None,
+    };
     search(&Job {
         perceptual: perceptual.as_ref(),
         lpips: lpips.as_ref(),
+        recognition: recognition.as_ref(),
         labels,
-        encoder: if config.reads_encoder() { model.encoder()? } else { None },
+        encoder,
         stats: Some(&|| model.stats()),
         ..Job::new(&**model.generator()?, control)
     })
@@ -435,7 +464,7 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
         // The name is what is computed: a rerun of the same script finds its own checkpoint,
         // another one never does.
         let classes = labels.as_ref().map(invert::content_hash).transpose()?.unwrap_or_default();
-        let networks = config.lpips.as_ref().map(|l| format!(" {l:?}")).unwrap_or_default();
+        let networks = format!(" {:?} {:?} {:?}", config.lpips, config.recogniser, config.encoder);
         let what = format!(
             "{} {} {}{classes}{networks}",
             model.facts.fingerprint,

@@ -65,11 +65,12 @@ pub(super) fn open_again(photograph: &Photograph) -> Result<Opened> {
 /// The network that finds faces for a generator, and the frame around them.
 pub(super) type Finder = (Arc<Features>, Framing);
 
-/// Whether a generator was trained on FFHQ: by its name, or as the only public one of its family.
+/// Whether a generator was trained on FFHQ: by its name, by the options in its file, or as the only
+/// public one of its family.
 fn draws_ffhq(facts: &ModelFacts) -> bool {
     let named = facts.name.to_lowercase().contains("ffhq");
     let random_face = facts.family == "mobilestylegan" && facts.side() == 1024;
-    facts.width == facts.height && (named || random_face)
+    facts.width == facts.height && (named || facts.ffhq || random_face)
 }
 
 /// The finder for a word of `align`: of `auto` only where the generator draws faces, `None` for the
@@ -171,6 +172,8 @@ mod tests {
         };
         assert!(draws_ffhq(&facts("stylegan2-FFHQ-config-f", "stylegan2", 1024)));
         assert!(draws_ffhq(&facts("random_face-2021.7.21.1", "mobilestylegan", 1024)));
+        let said = ModelFacts { ffhq: true, ..facts("e4e", "stylegan2", 1024) };
+        assert!(draws_ffhq(&said));
         assert!(!draws_ffhq(&facts("small", "mobilestylegan", 64)));
         assert!(!draws_ffhq(&facts("afhqcat", "stylegan2", 512)));
         let wide = ModelFacts { width: 512, ..facts("ffhq", "stylegan2", 1024) };

@@ -350,6 +350,8 @@ fn label(var: &str, element: &Value) -> Option<String> {
 }
 
 #[cfg(test)]
+mod encoder_tests;
+#[cfg(test)]
 mod fit_tests;
 #[cfg(test)]
 mod import_tests;

@@ -36,6 +36,13 @@ pub(super) struct Kept {
     pub(super) printed: Vec<String>,
 }
 
+impl Kept {
+    /// The value that was shown last.
+    pub(super) fn last(&self) -> Option<&Value> {
+        self.shown.last().map(|(_, value)| value)
+    }
+}
+
 impl Output for Kept {
     fn display(&mut self, blocks: &[Block], value: &Value) -> Result<()> {
         self.shown.push((Display::of(blocks), value.clone()));

@@ -5,7 +5,7 @@ use super::target::{self, Target};
 use crate::control;
 use crate::error::Result;
 use crate::generator::{Generator, batch_size};
-use crate::network::Encoder;
+use crate::network::{Encoder, Seen};
 use candle_core::{DType, Tensor};
 
 /// Passes that are tried.
@@ -75,7 +75,9 @@ fn scores(
             }
             found[k].push(code.clone());
             if k < most {
-                code = (code + encoder.pass(&wanted, &picture)?.mean(1)?)?;
+                code = encoder
+                    .pass(&Seen { pictures: &wanted, current: &picture, pass: k })?
+                    .from(&code)?;
             }
         }
         truth.push(w);

@@ -50,7 +50,10 @@ impl Method {
             Safe(generator),
             self.name
         ))
-        .hint("method: optimize, or make an encoder from its samples: fit(encoder)"))
+        .hint(
+            "method: optimize, or make an encoder from its samples: fit(encoder); or give one: \
+             encoder: \"FILE\"",
+        ))
     }
 
     /// Refuses a parameter that it does not read: passes, a learning rate, or one of another
@@ -60,7 +63,7 @@ impl Method {
     /// When the method does not read the parameter; the hint names one that does.
     pub fn check_parameter(&self, name: &str) -> Result<()> {
         let reads = |m: &Method| match name {
-            "passes" => m.encoder,
+            "passes" | "encoder" => m.encoder,
             "lr" => m.lr.is_some(),
             _ => m.params.iter().any(|p| p.name == name),
         };
@@ -69,7 +72,7 @@ impl Method {
             return Ok(());
         }
         let why = match name {
-            "passes" => "does not run an encoder",
+            "passes" | "encoder" => "does not run an encoder",
             "lr" => "finds its own step lengths",
             _ => "does not read it",
         };

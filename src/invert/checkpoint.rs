@@ -89,7 +89,7 @@ fn name_of(problem: &Problem<'_, '_>) -> Result<String> {
         return Ok(known.clone());
     }
     let Run { job, config, phases, .. } = problem.run;
-    let encoder = job.encoder.filter(|_| config.method.encoder);
+    let encoder = job.encoder.filter(|_| config.reads_encoder());
     let weight = phases.first().and_then(|p| {
         p.objective.weights.iter().find(|(name, w)| *name == "perceptual" && *w > 0.0)
     });
@@ -102,7 +102,7 @@ fn name_of(problem: &Problem<'_, '_>) -> Result<String> {
         None => None,
     };
     let name = format!(
-        "{} · encoder {} · generator {} · target {}{} · key {} · features {}{} · gannet {}",
+        "{} · encoder {} · generator {} · target {}{} · key {} · features {}{}{} · gannet {}",
         config.describe()?,
         encoder.map_or("none", |e| e.name()),
         job.generator.spec().fingerprint,
@@ -111,6 +111,7 @@ fn name_of(problem: &Problem<'_, '_>) -> Result<String> {
         problem.key,
         features.as_deref().unwrap_or("none"),
         job.lpips.map(|l| format!(" · lpips {}", l.fingerprint())).unwrap_or_default(),
+        job.recognition.map(|r| format!(" · recogniser {}", r.fingerprint())).unwrap_or_default(),
         env!("CARGO_PKG_VERSION")
     );
     Ok(problem.name.get_or_init(|| name).clone())

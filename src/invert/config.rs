@@ -111,8 +111,8 @@ pub struct Config {
     pub passes: Option<usize>,
     /// Peak learning rate, for methods that have one.
     pub lr: f64,
-    /// Starting point; an encoder's first pass is at the generator's own mean of w, for which it
-    /// was trained.
+    /// Starting point; an encoder's first pass is at the mean of w for which it was trained: the
+    /// generator's own, or one in the encoder's file.
     pub init: Init,
     /// Weights of the terms by name; those not given are the method's, or the terms' own.
     pub weights: Numbers,
@@ -125,6 +125,11 @@ pub struct Config {
     pub restarts: usize,
     /// The files of the network of LPIPS and of its heads, which the caller reads for a [`Job`].
     pub lpips: Option<(PathBuf, Option<PathBuf>)>,
+    /// The file of the recogniser of the identity term, which the caller reads for a [`Job`].
+    pub recogniser: Option<PathBuf>,
+    /// The file of an encoder in the place of the generator's own, which the caller reads for a
+    /// [`Job`].
+    pub encoder: Option<PathBuf>,
     /// What happens to the generator's pictures before they are compared, by name
     /// ([`super::DEGRADATIONS`]).
     pub degrade: Numbers,
@@ -165,6 +170,8 @@ impl Config {
             words: Words::default(),
             restarts: 1,
             lpips: None,
+            recogniser: None,
+            encoder: None,
             degrade: Numbers::default(),
             mask: None,
             noise: method.noise || space == Space::N,

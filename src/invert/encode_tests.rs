@@ -6,8 +6,8 @@ use super::*;
 use crate::control::{Control, Stop};
 use crate::error::Kind;
 use crate::generator::Generator;
-use crate::network::Encoder;
 use crate::network::encoder_tests::network;
+use crate::network::{Encoder, Move, Seen};
 use crate::space::Space;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -44,9 +44,9 @@ impl Encoder for Teacher {
     fn passes(&self) -> usize {
         3
     }
-    fn pass(&self, _: &Tensor, _: &Tensor) -> Result<Tensor> {
+    fn pass(&self, _: &Seen<'_>) -> Result<Move> {
         let left = (1.0 - self.share).powi(self.calls.fetch_add(1, Ordering::Relaxed) as i32);
-        Ok((((&self.goal - &self.at)? * left)? * self.share)?)
+        Ok(Move::By((((&self.goal - &self.at)? * left)? * self.share)?))
     }
 }
 

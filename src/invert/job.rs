@@ -4,7 +4,7 @@ use super::stats::WStats;
 use crate::control::Control;
 use crate::error::Result;
 use crate::generator::Generator;
-use crate::metric::{Lpips, Perceptual};
+use crate::metric::{Lpips, Perceptual, Recognition};
 use crate::network::Encoder;
 use candle_core::Tensor;
 
@@ -21,7 +21,9 @@ pub struct Job<'a> {
     pub perceptual: Option<&'a Perceptual>,
     /// The network of the LPIPS term.
     pub lpips: Option<&'a Lpips>,
-    /// The encoder that the generator brings.
+    /// The recogniser of the identity term; without one it is the generator's own network.
+    pub recognition: Option<&'a Recognition>,
+    /// The encoder: the one that the generator brings, or another for it.
     pub encoder: Option<&'a dyn Encoder>,
     /// Labels of a conditional generator, `[1 or N, c_dim]`.
     pub labels: Option<&'a Tensor>,
@@ -40,6 +42,7 @@ impl<'a> Job<'a> {
             generator,
             perceptual: None,
             lpips: None,
+            recognition: None,
             encoder: None,
             labels: None,
             stats: None,

@@ -13,8 +13,8 @@ use crate::generator::stylegan3::toy::Toy;
 use crate::generator::{Generator, Transform, codes, spaces};
 use crate::latent::Part;
 use crate::metric::{Perceptual, random_features};
-use crate::network::Encoder;
 use crate::network::encoder_tests::network;
+use crate::network::{Encoder, Seen};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -165,8 +165,8 @@ fn in_domain_codes_are_found_again_by_the_encoder() {
             let mut c = Config { steps: 60, lr: 0.05, ..Config::new(Space::WPlus, &IDINVERT) };
             c.weights.set("in_domain", weight);
             let found = found(job, &c);
-            let delta = encoder.pass(&found.reconstruction, &first).unwrap();
-            let again = values(&(mean.point() + delta).unwrap());
+            let pass = encoder.pass(&Seen::first(&found.reconstruction, &first)).unwrap();
+            let again = values(&pass.from(mean.point()).unwrap());
             let code = values(found.code.point());
             let far = code.iter().zip(&again).map(|(a, b)| f64::from((a - b).powi(2)));
             (far.sum::<f64>(), psnr(&found))

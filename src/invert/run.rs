@@ -14,9 +14,10 @@ use crate::control::{Progress, Stop};
 use crate::error::{Error, Kind, Result};
 use crate::generator::{Input, batch_size};
 use crate::latent::Part;
-use crate::network::Encoder;
+use crate::network::{Encoder, Seen};
 use crate::safe::Safe;
 use candle_core::Tensor;
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 /// Steps between two reports, unless more time has passed.
@@ -240,7 +241,7 @@ impl<'a> Batch<'_, '_, 'a> {
                 on.iter().filter(|(i, _)| self.states[*i].phase == k).collect();
             match &phase.mover {
                 _ if here.is_empty() => {}
-                Mover::Encoder(encoder) => self.refine(*encoder, &here)?,
+                Mover::Encoder(encoder) => self.refine_all(*encoder, &here)?,
                 Mover::Layers(how) => {
                     for (i, e) in here {
                         self.unwind(*i, *how, e)?;
@@ -256,24 +257,39 @@ impl<'a> Batch<'_, '_, 'a> {
         Ok(())
     }
 
+    /// One pass of the encoder for these images, each the next of its own.
+    fn refine_all(&mut self, encoder: &dyn Encoder, on: &[&(usize, Evaluation)]) -> Result<()> {
+        let mut passes: BTreeMap<usize, Vec<&(usize, Evaluation)>> = BTreeMap::new();
+        for one in on {
+            passes.entry(self.states[one.0].taken).or_default().push(one);
+        }
+        for (pass, here) in passes {
+            self.refine((encoder, pass), &here)?;
+        }
+        Ok(())
+    }
+
     /// One pass of the encoder for these images. In W, where there is one row for all layers, the
     /// rows of the pass are averaged.
-    fn refine(&mut self, encoder: &dyn Encoder, on: &[&(usize, Evaluation)]) -> Result<()> {
+    fn refine(
+        &mut self,
+        (encoder, pass): (&dyn Encoder, usize),
+        on: &[&(usize, Evaluation)],
+    ) -> Result<()> {
         let targets = stacked(on.iter().map(|(i, _)| &self.problems[*i].picture))?;
         let code = stacked(on.iter().map(|(_, e)| e.parts.point()))?;
         let current = stacked(on.iter().map(|(_, e)| &e.picture))?;
         let [current, targets] = self.filled(&current, &targets)?;
-        let delta = encoder.pass(&targets, &current)?.detach(); // [NLD]
-        let delta = if code.rank() == 2 { delta.mean(1)? } else { delta };
-        if delta.dims() != code.dims() {
-            let (name, given) = (Safe(encoder.name()), delta.dims());
+        let seen = Seen { pictures: &targets, current: &current, pass };
+        let moved = encoder.pass(&seen)?.from(&code)?.detach();
+        if moved.dims() != code.dims() {
+            let (name, given) = (Safe(encoder.name()), moved.dims());
             return Err(Error::runtime(format!(
                 "{name} gives {given:?}, the code is {:?}",
                 code.dims()
             ))
             .hint("use the encoder of this generator, or method: optimize"));
         }
-        let moved = (code + delta)?;
         for (k, (i, _)) in on.iter().enumerate() {
             self.states[*i].parts.insert(Part::Point, row(&moved, k)?);
             self.states[*i].count_step();

@@ -122,6 +122,11 @@ impl Problem<'_, '_> {
 
     /// The code to begin with, in the space that is searched.
     fn start_code(&self) -> Result<Tensor> {
+        if let (Init::Mean, Some(start)) = (&self.config().init, self.encoders_start()) {
+            let mean = self.config().space == Space::W;
+            let start = if mean { start.mean_keepdim(0)? } else { start.unsqueeze(0)? };
+            return Ok(start.detach());
+        }
         match &self.config().init {
             Init::Mean if self.config().method.encoder => {
                 let mean = spaces::mean(self.run.job.generator, Space::W, self.labels.as_ref())?;
@@ -144,6 +149,12 @@ impl Problem<'_, '_> {
                 self.fit(self.mine(l.point())?, l.space)
             }
         }
+    }
+
+    /// The code at which the passes of an encoder begin that has one of its own, `[L, D]`.
+    fn encoders_start(&self) -> Option<&Tensor> {
+        let encoder = self.run.job.encoder.filter(|_| self.config().method.encoder)?;
+        encoder.start()
     }
 
     /// The initial noise maps: those of the start code, or, if maps are searched, the generator's

@@ -25,6 +25,7 @@ fn facts(name: &str, fingerprint: &str) -> Arc<ModelFacts> {
         perceptual: true,
         identity: false,
         landmarks: false,
+        ffhq: false,
     })
 }
 

@@ -77,6 +77,8 @@ pub struct ModelFacts {
     pub identity: bool,
     /// Whether that network finds faces and their landmarks.
     pub landmarks: bool,
+    /// Whether its file says that it draws faces in FFHQ's frame.
+    pub ffhq: bool,
 }
 
 impl ModelFacts {
@@ -706,6 +708,7 @@ mod tests {
             perceptual: false,
             identity: false,
             landmarks: false,
+            ffhq: false,
         };
         assert_eq!(facts(&names).direction_names(), "age pc01..pc03 smile");
         assert_eq!(facts(&["pc01", "pc03", "pc04"]).direction_names(), "pc01 pc03..pc04");

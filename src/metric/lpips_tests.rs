@@ -1,23 +1,9 @@
 //! LPIPS on weights by a formula, against PyTorch (`scripts/reference/terms.py`).
 
 use super::*;
+use crate::network::formula::filled;
 use candle_core::{Var, safetensors};
 use std::collections::{BTreeMap, HashMap};
-
-/// The number `i` of tensor `k`, in [-1, 1): the same in the script.
-fn hashed(i: u32, k: u32) -> f32 {
-    let mut h = i.wrapping_add(k.wrapping_mul(7_654_321)).wrapping_mul(2_654_435_761);
-    h ^= h >> 16;
-    h = h.wrapping_mul(2_246_822_519);
-    h ^= h >> 13;
-    (h >> 8) as f32 / 8_388_608.0 - 1.0
-}
-
-fn filled(shape: &[usize], k: u32, scale: f64) -> Tensor {
-    let n = shape.iter().product::<usize>() as u32;
-    let data: Vec<f32> = (0..n).map(|i| (f64::from(hashed(i, k)) * scale) as f32).collect();
-    Tensor::from_vec(data, shape, &Device::Cpu).unwrap()
-}
 
 /// The convolutions of a network by the names of torchvision: channels out and in, kernel.
 fn convolutions(name: &str) -> Vec<(String, [usize; 3])> {

@@ -13,6 +13,7 @@ mod multiscale;
 mod perceptual;
 mod pixel;
 mod planes;
+mod recognition;
 pub mod spectrum;
 mod ssim;
 
@@ -25,6 +26,7 @@ pub use lpips::Lpips;
 pub use multiscale::Multiscale;
 pub use perceptual::Perceptual;
 pub use pixel::{Mae, Mse, Psnr, Rmse};
+pub use recognition::Recognition;
 pub use ssim::{MsSsim, Ssim};
 
 #[cfg(test)]

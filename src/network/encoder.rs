@@ -22,15 +22,20 @@ pub trait Encoder: Send + Sync {
     /// Passes after which it is meant to be done.
     fn passes(&self) -> usize;
 
-    /// One pass: what to add to the codes.
+    /// The code at which its passes begin, `[num_ws, w_dim]`; `None` for the generator's own mean
+    /// of w.
+    fn start(&self) -> Option<&Tensor> {
+        None
+    }
+
+    /// One pass.
     ///
     /// # Shapes
-    /// pictures `[N, C, H, W]` and current `[N, C, H, W]`, what the codes make now, both about [-1,
-    /// 1] → `[N, num_ws, w_dim]`
+    /// → `[N, num_ws, w_dim]`
     ///
     /// # Errors
     /// When the pictures have other channels than it reads.
-    fn pass(&self, pictures: &Tensor, current: &Tensor) -> Result<Tensor>;
+    fn pass(&self, seen: &Seen<'_>) -> Result<Move>;
 
     /// Checks that its codes and pictures fit the generator called `model`.
     ///
@@ -39,6 +44,49 @@ pub trait Encoder: Send + Sync {
     fn check(&self, model: &str, channels: usize, dims: &Dims) -> Result<()> {
         let _ = (model, channels, dims);
         Ok(())
+    }
+}
+
+/// What an encoder looks at in a pass.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen<'a> {
+    /// The pictures to encode, `[N, C, H, W]`, about [-1, 1].
+    pub pictures: &'a Tensor,
+    /// What the codes make now, alike.
+    pub current: &'a Tensor,
+    /// The pass, counted from 0.
+    pub pass: usize,
+}
+
+impl<'a> Seen<'a> {
+    /// What it looks at in its first pass.
+    pub fn first(pictures: &'a Tensor, current: &'a Tensor) -> Self {
+        Self { pictures, current, pass: 0 }
+    }
+}
+
+/// What a pass of an encoder finds, `[N, num_ws, w_dim]`.
+#[derive(Clone, Debug)]
+pub enum Move {
+    /// The code itself, wherever it is now.
+    To(Tensor),
+    /// A step from the code that it is now.
+    By(Tensor),
+}
+
+impl Move {
+    /// The code after the move, from codes `[N, num_ws, w_dim]`, or `[N, w_dim]` for the mean of
+    /// the rows.
+    ///
+    /// # Errors
+    /// When its rows are not those of the codes.
+    pub fn from(&self, codes: &Tensor) -> Result<Tensor> {
+        let (Self::To(found) | Self::By(found)) = self;
+        let found = if codes.rank() == 2 { found.mean(1)? } else { found.clone() };
+        Ok(match self {
+            Self::To(_) => found,
+            Self::By(_) => codes.broadcast_add(&found)?,
+        })
     }
 }
 
@@ -186,9 +234,9 @@ impl Encoder for PassNet {
         fits(&self.name, mine, (model, [channels, dims.num_ws, dims.w_dim]))
     }
 
-    fn pass(&self, pictures: &Tensor, current: &Tensor) -> Result<Tensor> {
+    fn pass(&self, seen: &Seen<'_>) -> Result<Move> {
         let c = &self.config;
-        let x = Tensor::cat(&[self.fit(pictures)?, self.fit(current)?], 1)?; // [N, 2C, R, R]
+        let x = Tensor::cat(&[self.fit(seen.pictures)?, self.fit(seen.current)?], 1)?; // [N, 2C, R, R]
         let map = self.trunk.last(&x)?;
         let (n, _, side, _) = map.dims4()?;
         let places = map.avg_pool2d(side / c.grid)?.flatten_from(1)?; // [N, C·grid²]
@@ -197,7 +245,7 @@ impl Encoder for PassNet {
             |x: &Tensor, [weight, bias]: &[Tensor; 2]| linear(x, weight)?.broadcast_add(bias);
         let base = head(&places, &self.base)?.unsqueeze(1)?; // [N1D]
         let offsets = head(&whole, &self.offsets)?.reshape((n, c.num_ws, c.w_dim))?; // [NLD]
-        Ok(offsets.broadcast_add(&base)?)
+        Ok(Move::By(offsets.broadcast_add(&base)?))
     }
 }
 

@@ -9,6 +9,14 @@ use std::collections::BTreeMap;
 
 type Parts = BTreeMap<String, Tensor>;
 
+/// The step that a pass takes.
+pub(crate) fn step(pass: Result<Move>) -> Tensor {
+    match pass.unwrap() {
+        Move::By(step) => step,
+        Move::To(code) => panic!("a code, {code:?}"),
+    }
+}
+
 fn values(t: &Tensor) -> Vec<f32> {
     t.flatten_all().unwrap().to_vec1().unwrap()
 }
@@ -60,10 +68,10 @@ fn pictures_of_any_size_but_of_its_own_channels() {
     let (g, network) = (toy(0, &Device::Cpu).unwrap(), network());
     // A grey picture, at another size: only the number of channels matters.
     let grey = Tensor::zeros((1, 1, 40, 24), DType::F32, &Device::Cpu).unwrap();
-    let e = network.pass(&grey, &grey).unwrap_err();
+    let e = network.pass(&Seen::first(&grey, &grey)).unwrap_err();
     assert!(e.message().contains("3 channels, these have 1") && e.repair().is_some());
     let wide = Tensor::zeros((2, 3, 40, 24), DType::F32, &Device::Cpu).unwrap();
-    assert_eq!(network.pass(&wide, &wide).unwrap().dims(), [2, 8, 16]);
+    assert_eq!(step(network.pass(&Seen::first(&wide, &wide))).dims(), [2, 8, 16]);
     let spec = g.spec();
     network.check(&spec.name, spec.channels, &spec.dims()).unwrap();
     let e =
@@ -115,15 +123,15 @@ fn passes_agree_with_pytorch() {
         let numbers = ["ref.x", "ref.y", "ref.delta"];
         let [x, y, delta] = numbers.map(|k| weights.take_any(k).unwrap());
         let network = PassNet::new(name, config, weights, &Device::Cpu).unwrap();
-        let found = network.pass(&x, &y).unwrap();
+        let found = step(network.pass(&Seen::first(&x, &y)));
         assert_eq!(found.dims(), delta.dims());
         for (a, b) in values(&found).iter().zip(values(&delta)) {
             assert!((a - b).abs() < 1e-5 * b.abs().max(1.0), "{name}: {a} {b}");
         }
         // Both pictures count, and so does what is beyond the range: not at all.
-        assert_ne!(values(&found), values(&network.pass(&y, &x).unwrap()));
+        assert_ne!(values(&found), values(&step(network.pass(&Seen::first(&y, &x)))));
         let clamped = x.clamp(-1f32, 1f32).unwrap();
         assert_ne!(values(&x), values(&clamped));
-        assert_eq!(values(&found), values(&network.pass(&clamped, &y).unwrap()));
+        assert_eq!(values(&found), values(&step(network.pass(&Seen::first(&clamped, &y)))));
     }
 }

@@ -1,16 +1,27 @@
 //! Networks that are not generators: what looks at pictures.
 
 mod backbone;
+mod body;
 mod encoder;
+mod foreign;
+#[cfg(test)]
+pub(crate) mod formula;
+mod irse;
+mod layers;
 mod pool;
+mod recogniser;
 mod regressor;
 mod resize;
+mod resnet;
+mod roots;
 mod trunk;
 
 pub use backbone::{Backbone, SMALLEST};
-pub use encoder::{Encoder, EncoderConfig, PassNet};
+pub use encoder::{Encoder, EncoderConfig, Move, PassNet, Seen};
+pub use foreign::{Foreign, Found, Place, find as find_foreign};
+pub use recogniser::Recogniser;
 pub use regressor::{Places, REGRESSION, Regressor, RegressorConfig};
-pub use resize::{along, area_matrix, resize_to};
+pub use resize::{along, area_matrix, pool_to, resize_to};
 pub use trunk::Trunk;
 
 #[cfg(test)]

@@ -3,11 +3,11 @@
 use crate::error::Result;
 use candle_core::Tensor;
 
-/// The largest of every window of `size × size`, two pixels apart; size 2 or 3. With `beyond`, a
-/// last window may reach over the edge, as in PyTorch's `ceil_mode`.
+/// The largest of every window of `size × size`, two pixels apart; size 1, which takes every second
+/// pixel, 2 or 3. With `beyond`, a last window may reach over the edge, as in PyTorch's `ceil_mode`.
 ///
 /// # Shapes
-/// `[N, C, H, W]`, no value below 0 → `[N, C, h, w]`, with gradients.
+/// `[N, C, H, W]` → `[N, C, h, w]`, with gradients; with `beyond` no value may be below 0.
 ///
 /// # Errors
 /// When no window fits.

@@ -7,7 +7,7 @@
 
 use super::resize_to;
 use crate::error::{Error, Kind, Result};
-use crate::network::{Encoder, Trunk};
+use crate::network::{Encoder, Move, Seen, Trunk};
 use crate::safe::Safe;
 use crate::space::Dims;
 use crate::tensor::linear;
@@ -142,10 +142,11 @@ impl Encoder for Regressor {
         super::encoder::fits(&self.name, mine, (model, [channels, dims.num_ws, dims.w_dim]))
     }
 
-    fn pass(&self, pictures: &Tensor, current: &Tensor) -> Result<Tensor> {
-        let base = (self.says(pictures)? - self.says(current)?)?; // [ND]
+    fn pass(&self, seen: &Seen<'_>) -> Result<Move> {
+        let base = (self.says(seen.pictures)? - self.says(seen.current)?)?; // [ND]
         let (n, d) = base.dims2()?;
-        Ok(base.unsqueeze(1)?.broadcast_as((n, self.config.num_ws, d))?.contiguous()?)
+        let rows = base.unsqueeze(1)?.broadcast_as((n, self.config.num_ws, d))?;
+        Ok(Move::By(rows.contiguous()?))
     }
 }
 

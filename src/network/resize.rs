@@ -8,6 +8,27 @@ use std::sync::{Mutex, PoisonError};
 /// Matrices that are kept; a step needs a few sizes, the same at every step.
 const KEPT: usize = 16;
 
+/// How one axis is resized.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum How {
+    /// [`area_matrix`].
+    Area,
+    /// [`window_matrix`].
+    Windows,
+    /// [`corner_matrix`].
+    Corners,
+}
+
+impl How {
+    fn matrix(self, from: usize, to: usize) -> Vec<f64> {
+        match self {
+            Self::Area => area_matrix(from, to),
+            Self::Windows => window_matrix(from, to),
+            Self::Corners => corner_matrix(from, to),
+        }
+    }
+}
+
 /// The matrix that resizes one axis.
 ///
 /// Shrinking averages the covered source pixels by their share (area); growing interpolates
@@ -34,16 +55,69 @@ pub fn area_matrix(from: usize, to: usize) -> Vec<f64> {
     m
 }
 
-/// Pictures at another size, with gradients; the same tensor when the size fits already.
+/// The matrix of PyTorch's adaptive average pooling: each value is the mean of the whole pixels that
+/// its share of the axis touches, so neighbours may have one in common.
+///
+/// # Shapes
+/// → `[to, from]` row-major.
+fn window_matrix(from: usize, to: usize) -> Vec<f64> {
+    let mut m = vec![0.0; from * to];
+    for (i, row) in m.chunks_exact_mut(from.max(1)).enumerate() {
+        let window = i * from / to..((i + 1) * from).div_ceil(to);
+        let share = 1.0 / window.len() as f64;
+        row[window].fill(share);
+    }
+    m
+}
+
+/// The matrix that grows an axis linearly and keeps its ends where they are (`align_corners`).
+///
+/// # Shapes
+/// → `[to, from]` row-major.
+fn corner_matrix(from: usize, to: usize) -> Vec<f64> {
+    let step = if to > 1 { (from - 1) as f64 / (to - 1) as f64 } else { 0.0 };
+    let mut m = vec![0.0; from * to];
+    for (i, row) in m.chunks_exact_mut(from.max(1)).enumerate() {
+        let at = i as f64 * step;
+        let (low, share) = ((at as usize).min(from - 1), at.fract());
+        row[low] += 1.0 - share;
+        row[(low + 1).min(from - 1)] += share;
+    }
+    m
+}
+
+/// Pictures at another size, with gradients; the same tensor when the size fits already. Shrinking
+/// averages by area, growing interpolates ([`area_matrix`]).
 ///
 /// # Shapes
 /// `[N, C, H, W]` → `[N, C, h, w]`
 pub fn resize_to(pictures: &Tensor, h: usize, w: usize) -> Result<Tensor> {
+    resized(pictures, (h, w), How::Area)
+}
+
+/// As [`resize_to`], by PyTorch's adaptive average pooling: of sides that are no multiples of each
+/// other its numbers differ from those by area.
+///
+/// # Shapes
+/// `[N, C, H, W]` → `[N, C, h, w]`
+pub fn pool_to(pictures: &Tensor, h: usize, w: usize) -> Result<Tensor> {
+    resized(pictures, (h, w), How::Windows)
+}
+
+/// Maps at a larger size, between whose corners is interpolated linearly, with gradients.
+///
+/// # Shapes
+/// `[N, C, H, W]` → `[N, C, h, w]`
+pub fn grow_to(maps: &Tensor, h: usize, w: usize) -> Result<Tensor> {
+    resized(maps, (h, w), How::Corners)
+}
+
+fn resized(pictures: &Tensor, (h, w): (usize, usize), how: How) -> Result<Tensor> {
     let (_, _, from_h, from_w) = pictures.dims4()?;
     if (from_h, from_w) == (h, w) {
         return Ok(pictures.clone());
     }
-    let matrix = |from: usize, to: usize| matrix(from, to, pictures.device());
+    let matrix = |from: usize, to: usize| matrix(how, (from, to), pictures.device());
     along(pictures, &matrix(from_h, h)?, &matrix(from_w, w)?)
 }
 
@@ -60,19 +134,23 @@ pub fn along(pictures: &Tensor, columns: &Tensor, rows: &Tensor) -> Result<Tenso
     Ok(down.reshape((n * c, w, h))?.transpose(1, 2)?.contiguous()?.reshape((n, c, h, w))?)
 }
 
-/// [`area_matrix`] on `device`, `[to, from]`: kept, as a GPU would wait for it to come from the
-/// host at every step.
-fn matrix(from: usize, to: usize, device: &Device) -> Result<Tensor> {
-    static MATRICES: Mutex<Vec<Tensor>> = Mutex::new(Vec::new());
+/// A matrix that was made.
+type Made = (How, Tensor);
+
+/// The matrix of an axis on `device`, `[to, from]`: kept, as a GPU would wait for it to come from
+/// the host at every step.
+fn matrix(how: How, (from, to): (usize, usize), device: &Device) -> Result<Tensor> {
+    static MATRICES: Mutex<Vec<Made>> = Mutex::new(Vec::new());
     let mut kept = MATRICES.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(m) = kept.iter().find(|m| m.dims() == [to, from] && m.device().same_device(device))
-    {
+    let fits =
+        |(of, m): &&Made| *of == how && m.dims() == [to, from] && m.device().same_device(device);
+    if let Some((_, m)) = kept.iter().find(fits) {
         return Ok(m.clone());
     }
-    let m: Vec<f32> = area_matrix(from, to).into_iter().map(|v| v as f32).collect();
+    let m: Vec<f32> = how.matrix(from, to).into_iter().map(|v| v as f32).collect();
     let m = Tensor::from_vec(m, (to, from), &Device::Cpu)?.to_device(device)?;
     kept.truncate(KEPT - 1);
-    kept.insert(0, m.clone());
+    kept.insert(0, (how, m.clone()));
     Ok(m)
 }
 
@@ -100,9 +178,30 @@ mod tests {
     #[test]
     fn rows_sum_to_one() {
         for (from, to) in [(7, 3), (3, 7), (128, 96), (1, 5), (5, 1)] {
-            for row in area_matrix(from, to).chunks_exact(from) {
-                assert!((row.iter().sum::<f64>() - 1.0).abs() < 1e-12);
+            for how in [How::Area, How::Windows, How::Corners] {
+                for row in how.matrix(from, to).chunks_exact(from) {
+                    assert!((row.iter().sum::<f64>() - 1.0).abs() < 1e-12);
+                }
             }
+        }
+    }
+
+    /// As `adaptive_avg_pool1d` and `interpolate(align_corners=True)` of PyTorch.
+    #[test]
+    fn windows_overlap_and_corners_stay() {
+        let of = |how: How, from: usize, to: usize| {
+            let axis: Vec<f64> = (0..from).map(|v| (v * v) as f64).collect();
+            let product = |row: &[f64]| row.iter().zip(&axis).map(|(a, b)| a * b).sum::<f64>();
+            how.matrix(from, to).chunks_exact(from).map(product).collect::<Vec<_>>()
+        };
+        for (how, from, wanted) in [
+            (How::Windows, 5, &[0.5, 14.0 / 3.0, 12.5][..]),
+            (How::Windows, 2, &[0.0, 0.0, 1.0, 1.0]),
+            (How::Corners, 3, &[0.0, 0.5, 1.0, 2.5, 4.0]),
+            (How::Corners, 1, &[0.0, 0.0]),
+        ] {
+            let found = of(how, from, wanted.len());
+            assert!(found.iter().zip(wanted).all(|(a, b)| (a - b).abs() < 1e-12), "{found:?}");
         }
     }
 }

@@ -14,6 +14,7 @@ use crate::lang::types::ModelFacts;
 use crate::latent::Direction;
 use crate::limits::LIMITS;
 use crate::metric::{Features, FeaturesConfig};
+use crate::network::find_foreign;
 use crate::safe::Safe;
 use crate::space::Space;
 use crate::weights::{self, Checkpoint};
@@ -60,8 +61,15 @@ pub(super) fn at(path: &Path, device: &Device) -> Result<Loaded> {
 impl Bundle {
     fn file(path: &Path) -> Result<Self> {
         let generator = weights::open(path, &LIMITS)?;
-        let encoder = encoder_of(path);
-        let encoder = encoder.is_file().then_some(EncoderSource::File(encoder));
+        let beside = encoder_of(path);
+        // pSp and its relatives save their encoder with the generator.
+        let inside =
+            || find_foreign(generator.weights.list()).is_some_and(|found| found.is_clear());
+        let encoder = if beside.is_file() {
+            Some(EncoderSource::File(beside))
+        } else {
+            inside().then(|| EncoderSource::File(path.to_owned()))
+        };
         Ok(Self { generator, known: None, attributes: None, directions: None, encoder })
     }
 
@@ -118,6 +126,7 @@ impl Bundle {
             Some([sha256, _]) => Deferred::ready(sha256.to_owned()),
             None => Deferred::new(move || whole.sha256()),
         };
+        let ffhq = find_foreign(file.weights.list()).is_some_and(|found| found.encodes_faces());
         let mut found = registry::recognise(file)?;
         found.config.fingerprint = match known {
             Some([_, fingerprint]) => fingerprint.to_owned(),
@@ -126,7 +135,7 @@ impl Bundle {
         let (family, layout) = (found.family.name, found.layout.name);
         let settings = format!("{family} {layout} {}", found.config.named());
         let spec = found.describe()?;
-        let mut facts = facts::of(&spec);
+        let mut facts = ModelFacts { ffhq, ..facts::of(&spec) };
         let directions = match directions {
             Some(file) => own_directions(file, &mut facts, &sha256)?,
             None => Deferred::ready(Directions::default()),

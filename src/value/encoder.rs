@@ -9,7 +9,10 @@ use super::embedded::Part;
 use crate::error::{Error, Kind, Result};
 use crate::generator::Spec;
 use crate::limits::LIMITS;
-use crate::network::{Encoder, EncoderConfig, PassNet, REGRESSION, Regressor, RegressorConfig};
+use crate::network::{
+    Encoder, EncoderConfig, Found, PassNet, Place, REGRESSION, Regressor, RegressorConfig,
+    find_foreign,
+};
 use crate::rng::Rng;
 use crate::safe::Safe;
 use crate::weights::{self, Checkpoint, Weights};
@@ -73,7 +76,12 @@ enum Settings {
     Passes(EncoderConfig),
     /// A regression that was fitted to the generator's samples.
     Regression(RegressorConfig),
+    /// An encoder of other people's code.
+    Foreign(Found),
 }
+
+/// The mean of a generator's w, `[D]`, for encoders that have none of their own.
+pub(super) type Mean<'a> = &'a dyn Fn() -> Result<Tensor>;
 
 impl OwnEncoder {
     /// Checks that an encoder belongs to the generator `spec`, whose file has the hash `sha256`.
@@ -100,19 +108,28 @@ impl OwnEncoder {
     ///
     /// # Errors
     /// When the file cannot be read, breaks a rule of its format, or does not fit the generator.
-    pub fn network(&self) -> Result<&dyn Encoder> {
+    pub(super) fn network(&self, mean: Mean<'_>) -> Result<&dyn Encoder> {
         if let Some(network) = self.network.get() {
             return Ok(&**network);
         }
-        let fresh = match self.source {
-            EncoderSource::Toy => Box::new(toy(&self.spec, &self.device)?),
-            _ => self.read()?,
-        };
-        fresh.check(&self.spec.name, self.spec.channels, &self.spec.dims())?;
+        let fresh = self.make(mean)?;
         Ok(&**self.network.get_or_init(|| fresh))
     }
 
-    fn read(&self) -> Result<Box<dyn Encoder>> {
+    /// The network, read anew.
+    ///
+    /// # Errors
+    /// As [`OwnEncoder::network`].
+    pub(super) fn make(&self, mean: Mean<'_>) -> Result<Box<dyn Encoder>> {
+        let fresh: Box<dyn Encoder> = match self.source {
+            EncoderSource::Toy => Box::new(toy(&self.spec, &self.device)?),
+            _ => self.read(mean)?,
+        };
+        fresh.check(&self.spec.name, self.spec.channels, &self.spec.dims())?;
+        Ok(fresh)
+    }
+
+    fn read(&self, mean: Mean<'_>) -> Result<Box<dyn Encoder>> {
         let file = self.source.open()?;
         // The file may have been replaced since the generator was loaded.
         let config = self.settings(&file)?;
@@ -120,27 +137,40 @@ impl OwnEncoder {
             EncoderSource::Embedded(part) => part.sha256.to_owned(),
             _ => file.sha256()?,
         };
-        let name = format!("encoder {}", sha256.get(..12).unwrap_or_default());
+        let hash = sha256.get(..12).unwrap_or_default();
+        let name = format!("encoder {hash}");
         Ok(match config {
             Settings::Passes(c) => Box::new(PassNet::new(&name, c, file.weights, &self.device)?),
             Settings::Regression(c) => {
                 Box::new(Regressor::new(&name, c, file.weights, &self.device)?)
             }
+            Settings::Foreign(found) => {
+                let place = Place { mean: mean()?, rows: self.spec.num_ws };
+                Box::new(found.read(hash, file.weights, place, &self.device)?)
+            }
         })
     }
 
     fn settings(&self, file: &Checkpoint) -> Result<Settings> {
-        let model = Safe(&self.spec.name);
-        let family = file.family().unwrap_or_default();
-        if family != FAMILY {
-            return Err(Error::new(
-                Kind::Format,
-                format!(
-                    "the encoder beside {model} is of the family `{}`, not `{FAMILY}`",
-                    Safe(family)
-                ),
-            )
-            .hint("put an encoder.safetensors there, or none"));
+        let (model, shown) = (Safe(&self.spec.name), self.source.shown());
+        if file.family().is_none()
+            && let Some(found) = find_foreign(file.weights.list())
+        {
+            return Ok(Settings::Foreign(found));
+        }
+        match file.family() {
+            Some(FAMILY) => {}
+            family => {
+                let e = Error::new(Kind::Format, format!("{shown} is no encoder that is known"))
+                    .hint(
+                        "give an encoder of pSp, e4e or ReStyle, or one that was made by \
+                         `gannet fit encoder`",
+                    );
+                return Err(match family {
+                    Some(other) => e.note(format!("it is of the family `{}`", Safe(other))),
+                    None => e.note("`gannet info` shows what it holds"),
+                });
+            }
         }
         let config = file.config().clone();
         let read = if config.get("kind").and_then(|k| k.as_str()) == Some(REGRESSION) {
@@ -174,13 +204,15 @@ impl OwnEncoder {
                 let hint = format!("remove {file}, then fit again: gannet fit encoder MODEL");
                 (c.generator == self.spec.fingerprint, hint)
             }
+            // Its sizes are compared once it is read.
+            Settings::Foreign(_) => (true, String::new()),
         };
         if own {
             return Ok(());
         }
-        let model = Safe(&self.spec.name);
-        Err(Error::runtime(format!("the encoder beside {model} was trained for another generator"))
-            .hint(hint))
+        let (model, shown) = (Safe(&self.spec.name), self.source.shown());
+        let text = format!("the encoder {shown} was trained for another generator than {model}");
+        Err(Error::runtime(text).hint(hint))
     }
 
     /// The encoder in words: see [`in_words`].
@@ -192,7 +224,10 @@ impl OwnEncoder {
             return Ok("untrained".to_owned());
         }
         let file = self.source.open()?;
-        Ok(in_words(file.config(), &file.provenance))
+        Ok(match self.settings(&file)? {
+            Settings::Foreign(found) => found.words(),
+            _ => in_words(file.config(), &file.provenance),
+        })
     }
 }
 
@@ -253,6 +288,7 @@ fn toy(spec: &Spec, device: &Device) -> Result<PassNet> {
 mod tests {
     use crate::generator::toy::Toy;
     use crate::network::EncoderConfig;
+    use crate::network::{Seen, encoder_tests::step};
     use crate::value::Models;
     use crate::weights::{Array, Manifest, safetensors};
     use candle_core::Device;
@@ -329,8 +365,8 @@ mod tests {
         let picture =
             candle_core::Tensor::zeros((1, 3, 8, 8), candle_core::DType::F32, &Device::Cpu)
                 .unwrap();
-        let delta =
-            own.pass(&picture, &picture).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        let delta = step(own.pass(&Seen::first(&picture, &picture)));
+        let delta = delta.flatten_all().unwrap().to_vec1::<f32>().unwrap();
         assert_eq!(delta, [0.25; 64]);
         // The generator's file alone has no encoder.
         let bare = Models::cpu()
@@ -384,7 +420,7 @@ mod tests {
             let loaded = Models::cpu().load(folder.path().to_str().unwrap());
             let e = loaded.and_then(|l| l.encoder().map(|_| ())).err().unwrap();
             assert!(e.repair().unwrap().contains("encoder"), "{e}");
-            e.message().to_owned()
+            e.to_string()
         };
         assert!(refused("encoder", Some("0123"), 3).contains("trained for another generator"));
         assert!(refused("attributes", None, 3).contains("`attributes`"));

@@ -35,6 +35,7 @@ pub(super) fn of(s: &Spec) -> ModelFacts {
         perceptual: false,
         identity: false,
         landmarks: false,
+        ffhq: false,
     }
 }
 

@@ -3,19 +3,20 @@
 use super::deferred::Deferred;
 use super::directions::Directions;
 use super::embedded;
-use super::encoder::OwnEncoder;
+use super::encoder::{EncoderSource, OwnEncoder};
 use super::facts;
 use super::general;
 use crate::direction::{Forms, Spread, lift};
 use crate::error::Result;
-use crate::generator::{Generator, Spec};
+use crate::generator::{Generator, Spec, spaces};
 use crate::invert::{PROJECTOR_SAMPLES, WStats};
 use crate::lang::types::ModelFacts;
 use crate::latent::{Direction, ModelId};
 use crate::metric::Features;
 use crate::network::Encoder;
 use crate::space::Space;
-use candle_core::Device;
+use candle_core::{Device, Tensor};
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 /// A loaded generator.
@@ -129,7 +130,23 @@ impl Loaded {
     /// When the encoder's file cannot be read or does not fit the generator.
     pub fn encoder(&self) -> Result<Option<&dyn Encoder>> {
         let Some(own) = &self.encoder else { return Ok(None) };
-        Ok(Some(own.network()?))
+        Ok(Some(own.network(&|| self.mean_w())?))
+    }
+
+    /// An encoder from a file of the user, read anew.
+    ///
+    /// # Errors
+    /// When the file cannot be read, holds no encoder, or does not fit the generator.
+    pub fn encoder_in(&self, path: &Path) -> Result<Box<dyn Encoder>> {
+        let source = EncoderSource::File(path.to_owned());
+        let own = OwnEncoder::announce(source, &self.spec, &self.sha256, &self.device)?;
+        own.make(&|| self.mean_w())
+    }
+
+    /// The generator's mean of w, `[D]`.
+    fn mean_w(&self) -> Result<Tensor> {
+        let mean = spaces::mean(&**self.generator()?, Space::W, None)?;
+        Ok(mean.point().squeeze(0)?.detach())
     }
 
     /// Its encoder in words: kind, passes, and the scores of one that was fitted here; `None`

@@ -24,6 +24,9 @@ const fn of(
     Kind { name, what, marks }
 }
 
+/// The name of the networks that recognise faces.
+pub const RECOGNISER: &str = "face-recognition";
+
 /// Names of the kinds of Keras models, which are told by what they take and give.
 const READER: &str = "keras-classifier";
 const TRANSLATOR: &str = "keras-translation";
@@ -118,7 +121,7 @@ const KINDS: &[Kind] = &[
         ],
     ),
     of(
-        "face-recognition",
+        RECOGNISER,
         "a network that recognises faces (IR-SE50, ArcFace)",
         &[
             &["input_layer.0.weight", "body.0.res_layer.0.weight"],

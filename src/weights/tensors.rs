@@ -90,7 +90,7 @@ impl Weights {
 
     /// Adds the configuration that lies beside the file; `shared` when any model of the folder may
     /// be meant by its name.
-    pub(super) fn set_beside(&mut self, settings: serde_json::Value, shared: bool) {
+    pub(crate) fn set_beside(&mut self, settings: serde_json::Value, shared: bool) {
         self.listing.beside = settings;
         self.listing.shared = shared;
     }

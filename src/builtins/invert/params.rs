@@ -71,7 +71,7 @@ const FIRST: [Param; 9] = [
 ];
 
 /// Those after them.
-const LAST: [Param; 12] = [
+const LAST: [Param; 14] = [
     Param::optional(
         "mask",
         &[Kind::Mask],
@@ -92,6 +92,23 @@ const LAST: [Param; 12] = [
         &[Kind::Text],
         "-",
         "the heads of `lpips`, such as vgg.pth of the package lpips, if not in the same file",
+    )
+    .reads_it()
+    .named(),
+    Param::optional(
+        "identity_net",
+        &[Kind::Text],
+        "-",
+        "the network of `identity`: ArcFace's model_ir_se50.pth or CurricularFace_Backbone.pth",
+    )
+    .reads_it()
+    .named(),
+    Param::optional(
+        "encoder",
+        &[Kind::Text],
+        "-",
+        "a file with an encoder for the generator, of pSp, e4e, ReStyle or `fit`, in the place of \
+         the one that it brings",
     )
     .reads_it()
     .named(),

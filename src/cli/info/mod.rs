@@ -14,6 +14,7 @@ use crate::generator::Spec;
 use crate::generator::registry::{self, FAMILIES};
 use crate::latent::{About, Direction};
 use crate::limits::LIMITS;
+use crate::network::find_foreign;
 use crate::safe::Safe;
 use crate::value::models::NAMES;
 use crate::value::{Loaded, Models, shelf};
@@ -70,22 +71,25 @@ fn find(path: &Path) -> Result<PathBuf> {
     })
 }
 
-/// The encoder that lies beside a generator, in words; `None` where there is none.
+/// The encoder that lies beside a generator, or in its file, in words; `None` where there is none.
 fn encoder(path: &Path, file: &Checkpoint) -> Result<Option<String>> {
     // A folder's encoder has no name of its own.
     let folder = path.file_name().is_some_and(|n| n == "generator.safetensors");
     let own = folder.then(|| path.with_file_name("encoder.safetensors"));
     let Some(beside) = own.into_iter().chain([shelf::encoder_of(path)]).find(|p| p.is_file())
     else {
-        return Ok(None);
+        return Ok(find_foreign(file.weights.list()).map(|f| format!("inside: {}", f.words())));
     };
     let own = weights::open(&beside, &LIMITS)?;
+    let name = beside.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    if let Some(found) = find_foreign(own.weights.list()).filter(|_| own.family().is_none()) {
+        return Ok(Some(format!("{name}: {}", found.words())));
+    }
     let wanted = own.config().get("generator").and_then(Json::as_str);
     let fits = match (wanted, registry::recognise(file.clone())) {
         (Some(wanted), Ok(found)) => found.weights.fingerprint()? == wanted,
         _ => true,
     };
-    let name = beside.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     let words = crate::value::encoder::in_words(own.config(), &own.provenance);
     let other = if fits { "" } else { ", of another generator: it is refused" };
     Ok(Some(format!("{name}: {words}{other}")))
@@ -136,7 +140,14 @@ fn described(file: &Checkpoint, models: &Models) -> Result<Json> {
         let what = in_words(&spec, known.layout.name);
         config = known.config.settings;
         ("generator", what)
+    } else if let Some(encoder) = find_foreign(listing).filter(|_| listing.family.is_none()) {
+        facts["try"] = json!("load its generator, then invert(x, encoder: \"FILE\")");
+        ("encoder", encoder.words())
     } else if let Some(kind) = kinds::kind(listing) {
+        if kind.name == kinds::RECOGNISER {
+            facts["try"] =
+                json!("identity(a, b, net: \"FILE\"), invert(x, identity_net: \"FILE\")");
+        }
         add(&mut facts, inside::groups(listing));
         (kind.name, kind.what.to_owned())
     } else if let Some(found) = styles::facts(file) {

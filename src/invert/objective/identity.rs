@@ -3,18 +3,19 @@
 use super::{Forward, Setup, Term, TermKind, weight};
 use crate::error::{Error, Result};
 use crate::invert::job::Job;
-use crate::metric::{Features, Identity};
+use crate::metric::{Features, Identity, Recognition};
 use crate::space::Space;
 use candle_core::Tensor;
 
-/// `1 − cos` of the identity embeddings of picture and target ([`Identity`]), as pSp's identity loss
-/// with the generator's own network in the place of ArcFace (Richardson et al. 2021, who weigh it
-/// 0.1).
+/// `1 − cos` of the identity embeddings of picture and target, as pSp's identity loss (Richardson et
+/// al. 2021, who weigh it 0.1): by ArcFace or CurricularFace from the user's file ([`Recognition`]),
+/// else by the generator's own network ([`Identity`]).
 pub(super) const TERM: TermKind = TermKind {
     name: "identity",
     param: weight(
         "identity",
-        "weight of 1 - cosine of the identity embeddings, by the network that the generator brings",
+        "weight of 1 - cosine of the identity embeddings, by the network that the generator brings \
+         or by that of `identity_net`",
     ),
     weight: 0.0,
     automatic: false,
@@ -24,25 +25,49 @@ pub(super) const TERM: TermKind = TermKind {
 };
 
 fn check(job: &Job<'_>, _: Space) -> Result<()> {
-    network(job).map(drop)
+    match job.recognition {
+        Some(_) => Recognition::check(job.generator.spec().channels),
+        None => network(job).map(drop),
+    }
 }
 
-/// The network with an identity embedding.
-fn network<'a>(job: &Job<'a>) -> Result<&'a Features> {
+/// What reads identities off pictures.
+#[derive(Clone, Copy)]
+enum Reader<'a> {
+    Own(&'a Features),
+    File(&'a Recognition),
+}
+
+impl Reader<'_> {
+    /// `[N, C, H, W]` → `[N, k]`
+    fn embed(self, pictures: &Tensor) -> Result<Tensor> {
+        match self {
+            Self::Own(features) => features.identity(pictures),
+            Self::File(recognition) => recognition.embed(pictures),
+        }
+    }
+}
+
+/// The recogniser that is given, else the network of the generator with an identity embedding.
+fn network<'a>(job: &Job<'a>) -> Result<Reader<'a>> {
+    if let Some(given) = job.recognition {
+        return Ok(Reader::File(given));
+    }
     let features = job.perceptual.map(|p| p.features());
-    features.filter(|f| f.config().knows_identity()).ok_or_else(|| {
+    let own = features.filter(|f| f.config().knows_identity());
+    own.map(Reader::Own).ok_or_else(|| {
         Error::runtime("an identity loss needs a network that reads identities, and there is none")
-            .hint("use identity: 0, or a generator of faces that has one")
+            .hint("identity_net: \"model_ir_se50.pth\" of ArcFace, or identity: 0")
     })
 }
 
 fn make<'a>(setup: &Setup<'_, 'a>) -> Result<Option<Box<dyn Term + 'a>>> {
     let network = network(setup.job)?;
-    Ok(Some(Box::new(Person { network, target: network.identity(setup.targets)?.detach() })))
+    Ok(Some(Box::new(Person { network, target: network.embed(setup.targets)?.detach() })))
 }
 
 struct Person<'a> {
-    network: &'a Features,
+    network: Reader<'a>,
     /// The targets' embeddings, `[N, k]`.
     target: Tensor,
 }
@@ -53,7 +78,7 @@ impl Term for Person<'_> {
     }
 
     fn value(&self, at: &Forward<'_>) -> Result<Tensor> {
-        let own = self.network.identity(at.pictures)?;
+        let own = self.network.embed(at.pictures)?;
         Ok((1.0 - Identity::cosine(&own, &self.target)?)?)
     }
 }

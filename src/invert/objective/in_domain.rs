@@ -4,12 +4,12 @@ use super::{Forward, Setup, Term, TermKind, weight};
 use crate::error::{Error, Result};
 use crate::generator::{Input, spaces};
 use crate::invert::job::Job;
-use crate::network::Encoder;
+use crate::network::{Encoder, Seen};
 use crate::space::Space;
 use candle_core::Tensor;
 
-/// Mean squared difference of the code and one pass of the encoder on its picture, which begins at
-/// the mean of w: IDInvert's regulariser (Zhu et al. 2020, who weigh it 2).
+/// Mean squared difference of the code and one pass of the encoder on its picture, which begins
+/// where the encoder's passes begin, at a mean of w: IDInvert's regulariser (Zhu et al. 2020, who weigh it 2).
 pub(super) const TERM: TermKind = TermKind {
     name: "in_domain",
     param: weight(
@@ -41,14 +41,18 @@ fn make<'a>(setup: &Setup<'_, 'a>) -> Result<Option<Box<dyn Term + 'a>>> {
     let Some(encoder) = setup.job.encoder else { return Ok(None) };
     let g = setup.job.generator;
     let labels = setup.job.labels.map(|l| l.narrow(0, 0, 1)).transpose()?;
-    let mean = spaces::mean(g, setup.space, labels.as_ref())?.point().clone();
+    let mean = match encoder.start() {
+        Some(start) if setup.space == Space::W => start.mean_keepdim(0)?,
+        Some(start) => start.unsqueeze(0)?,
+        None => spaces::mean(g, setup.space, labels.as_ref())?.point().clone(),
+    };
     let picture = spaces::picture(g, &mean, setup.space, &Input::labelled(labels.as_ref()))?;
     Ok(Some(Box::new(InDomain { encoder, mean, picture: picture.detach() })))
 }
 
 struct InDomain<'a> {
     encoder: &'a dyn Encoder,
-    /// The mean of the codes, `[1, D]` or `[1, L, D]`.
+    /// The code where the pass begins, `[1, D]` or `[1, L, D]`.
     mean: Tensor,
     /// Its picture, `[1, C, H, W]`.
     picture: Tensor,
@@ -61,9 +65,8 @@ impl Term for InDomain<'_> {
 
     fn value(&self, at: &Forward<'_>) -> Result<Tensor> {
         let first = self.picture.broadcast_as(at.pictures.shape())?.contiguous()?;
-        let delta = self.encoder.pass(at.pictures, &first)?; // [NLD]
-        let delta = if at.code.rank() == 2 { delta.mean(1)? } else { delta };
-        let found = delta.broadcast_add(&self.mean)?;
+        let mean = self.mean.broadcast_as(at.code.shape())?;
+        let found = self.encoder.pass(&Seen::first(at.pictures, &first))?.from(&mean)?;
         Ok((at.code - found)?.flatten_from(1)?.sqr()?.mean(1)?)
     }
 }

@@ -120,6 +120,9 @@ fn measure(run: &Run<'_>, a: &Tensor, b: &Tensor) -> Result<Vec<Number>> {
     if let Some(lpips) = run.job.lpips {
         metrics.push(lpips);
     }
+    if let Some(recognition) = run.job.recognition {
+        metrics.push(recognition);
+    }
     let of = |m: &dyn Metric| -> Result<Number> {
         Ok(number((m.name(), m.unit()), m.measure(a, b)?, definition(run, &m.definition())))
     };

@@ -352,6 +352,8 @@ impl Asked {
             seed: self.seed,
             // The files may have changed since.
             lpips: None,
+            recogniser: None,
+            encoder: None,
             checkpoint: None,
         })
     }

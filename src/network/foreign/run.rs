@@ -1,0 +1,90 @@
+//! An encoder of other people's code that runs: the pictures as it was trained on them, the mean of
+//! w that its file holds.
+
+use super::options::Options;
+use super::{CHANNELS, Net};
+use crate::error::{Error, Result};
+use crate::network::encoder::{Encoder, Move, Seen, fits};
+use crate::network::resize_to;
+use crate::space::Dims;
+use candle_core::{DType, Tensor};
+
+/// Rows of a picture of 256² that show something where cars are encoded: the others are black.
+const CARS: [usize; 2] = [32, 192];
+
+/// An encoder of other people's code that runs.
+pub struct Foreign {
+    name: String,
+    pub(super) net: Box<dyn Net>,
+    /// The mean of w that codes are relative to, `[L, D]`; `None` where they are not.
+    pub(super) start: Option<Tensor>,
+    rows: usize,
+    options: Options,
+}
+
+impl Foreign {
+    /// A network with what its file says.
+    pub(super) fn new(
+        name: String,
+        net: Box<dyn Net>,
+        (start, rows): (Option<Tensor>, usize),
+        options: Options,
+    ) -> Self {
+        Self { name, net, start, rows, options }
+    }
+
+    /// Pictures as the encoder was trained on them.
+    fn fit(&self, pictures: &Tensor) -> Result<Tensor> {
+        let channels = pictures.dims4()?.1;
+        if channels != CHANNELS {
+            return Err(Error::runtime(format!(
+                "the encoder reads pictures of {CHANNELS} channels, these have {channels}"
+            ))
+            .hint("use method: optimize"));
+        }
+        let side = self.net.side();
+        let x = resize_to(&pictures.to_dtype(DType::F32)?, side, side)?;
+        let [top, height] = CARS;
+        Ok(if self.options.cars { x.narrow(2, top, height)?.contiguous()? } else { x })
+    }
+
+    /// Codes of one row as one a layer.
+    pub(super) fn spread(&self, codes: Tensor) -> Result<Tensor> {
+        let (n, rows, dim) = codes.dims3()?;
+        if rows == self.rows {
+            return Ok(codes);
+        }
+        Ok(codes.broadcast_as((n, self.rows, dim))?.contiguous()?)
+    }
+}
+
+impl Encoder for Foreign {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn passes(&self) -> usize {
+        self.net.passes(self.options.passes)
+    }
+
+    fn start(&self) -> Option<&Tensor> {
+        self.start.as_ref()
+    }
+
+    fn check(&self, model: &str, channels: usize, dims: &Dims) -> Result<()> {
+        let mine = [CHANNELS, self.rows, self.net.size()[1]];
+        fits(&self.name, mine, (model, [channels, dims.num_ws, dims.w_dim]))
+    }
+
+    fn pass(&self, seen: &Seen<'_>) -> Result<Move> {
+        let (pictures, current) = (self.fit(seen.pictures)?, self.fit(seen.current)?);
+        let fitted = Seen { pictures: &pictures, current: &current, pass: seen.pass };
+        Ok(match self.net.forward(&fitted)? {
+            Move::To(code) => Move::To(match &self.start {
+                Some(start) => self.spread(code)?.broadcast_add(start)?,
+                None => self.spread(code)?,
+            }),
+            Move::By(step) => Move::By(self.spread(step)?),
+        })
+    }
+}
