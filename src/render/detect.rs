@@ -142,6 +142,16 @@ fn direct(facts: &Facts<'_>, sixel: bool) -> (Option<Protocol>, String) {
                 .into(),
         );
     }
+    let sized = facts.answers.cell.is_some() || facts.answers.window.is_some();
+    if zellij(facts).is_some() && (facts.answers.kitty || sixel) && !sized {
+        // Measured with 0.45.1 in xterm: it says that it shows sixel, and shows nothing.
+        return (
+            None,
+            "Zellij does not know how large a cell is and shows no pictures (repair: let the \
+             terminal behind it tell, in xterm with the resource allowWindowOps: true)"
+                .into(),
+        );
+    }
     // WezTerm and Konsole answer the kitty query but support only half of the protocol.
     let iterm = speaks_iterm(facts.name());
     if facts.answers.kitty && !iterm {
@@ -249,7 +259,13 @@ mod tests {
             (Some("Zellij(4301)"), false, &[62, 4], Protocol::Blocks),
             (Some("Zellij(x"), false, &[62, 4], Protocol::Sixel),
         ] {
-            assert_eq!(protocol_of(&facts(name, kitty, attributes)), wanted, "{name:?}");
+            let mut f = facts(name, kitty, attributes);
+            f.answers.cell = Some((8, 16));
+            assert_eq!(protocol_of(&f), wanted, "{name:?}");
+        }
+        for kitty in [true, false] {
+            let f = facts(Some("Zellij(4501)"), kitty, &[62, 4, 52]);
+            assert_eq!(protocol_of(&f), Protocol::Blocks, "no cell to place pictures by");
         }
     }
 
