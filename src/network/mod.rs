@@ -1,6 +1,7 @@
 //! Networks that are not generators: what looks at pictures.
 
 mod backbone;
+pub mod discriminator;
 mod encoder;
 mod pool;
 mod regressor;
@@ -8,6 +9,7 @@ mod resize;
 mod trunk;
 
 pub use backbone::{Backbone, SMALLEST};
+pub use discriminator::{Discriminator, Judged};
 pub use encoder::{Encoder, EncoderConfig, PassNet};
 pub use regressor::{Places, REGRESSION, Regressor, RegressorConfig};
 pub use resize::{along, area_matrix, resize_to};
