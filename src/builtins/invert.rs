@@ -13,6 +13,7 @@ use crate::image::Photograph;
 use crate::invert::methods::{self, HYBRID, OPTIMIZE};
 use crate::invert::{self, Checkpoint, Config, Init, Inversion, Job, METHODS, Method, TERMS};
 use crate::metric::{Lpips, Perceptual};
+use crate::network::discriminator;
 use crate::space::Space;
 use crate::value::{Image, Loaded, Value};
 use candle_core::Tensor;
@@ -73,6 +74,20 @@ pub const BUILTIN: Builtin = Builtin {
             code: "small = degrade(sample(seed: 3), down: 4, grey: true); \
                    invert(small, down: 4, grey: true, space: W, steps: 5)",
             note: "a small grey picture at full size and in colour",
+        },
+        Example {
+            code: "invert(sample(seed: 3), space: W, discriminator: 0.1, adversarial: 0.01, \
+                   steps: 5)",
+            note: "also near in the discriminator's features, and real to it",
+        },
+        Example {
+            code: "invert(degrade(sample(seed: 3), grey: true), grey: true, method: dgp, \
+                   best_of: 4, steps: 2)",
+            note: "colours by Deep Generative Prior",
+        },
+        Example {
+            code: "invert(sample(seed: 3), method: pti, steps: 5, tune: 3, locality: 0.1)",
+            note: "tuned weights that leave other pictures alone",
         },
         Example {
             code: "invert(sample(seed: 3), mask: mask(box: [0, 0, 1, 0.5]), space: W, steps: 5)",
@@ -254,6 +269,8 @@ fn config(args: &Args, model: &Loaded, ctx: &Context<'_>) -> Result<Config> {
     }
     c.degrade = degrade::strengths(args)?;
     c.lpips = lpips(args);
+    c.discriminator = path(args, "discriminator_file");
+    c.levels = args.count("levels")?;
     for param in method.params {
         if !param.choices.is_empty() {
             if args.get(param.name).is_some() {
@@ -290,11 +307,15 @@ fn config(args: &Args, model: &Loaded, ctx: &Context<'_>) -> Result<Config> {
 
 /// The files of LPIPS: its network, and its heads where they are in another one.
 fn lpips(args: &Args) -> Option<(PathBuf, Option<PathBuf>)> {
-    let path = |name: &str| match args.get(name) {
+    Some((path(args, "lpips_net")?, path(args, "lpips_heads")))
+}
+
+/// The file that a parameter names.
+fn path(args: &Args, name: &str) -> Option<PathBuf> {
+    match args.get(name) {
         Some(Value::Text(path)) => Some(PathBuf::from(path)),
         _ => None,
-    };
-    Some((path("lpips_net")?, path("lpips_heads")))
+    }
 }
 
 /// Passes and gradient steps; `steps` of the encoder are its passes.
@@ -389,11 +410,6 @@ pub(super) fn with_job<T>(
     control: &Control,
     search: impl FnOnce(&Job<'_>) -> Result<T>,
 ) -> Result<T> {
-    let perceptual = match model.features()? {
-        Some(own) => Some(Perceptual::new(own.clone())),
-        None if config.weighs("perceptual") => model.general_features()?.map(Perceptual::borrowed),
-        None => None,
-    };
     // A network that does not count is not read.
     let device = model.generator()?.device();
     let lpips = match &config.lpips {
@@ -402,9 +418,28 @@ pub(super) fn with_job<T>(
         }
         _ => None,
     };
+    let judged = config.reads_discriminator();
+    let given = match &config.discriminator {
+        Some(file) if judged => Some(discriminator::open(file, device)?),
+        _ => None,
+    };
+    let discriminator = match &given {
+        Some(given) => Some(&**given),
+        None if judged => model.discriminator()?,
+        None => None,
+    };
+    let perceptual = match model.features()? {
+        Some(own) => Some(Perceptual::new(own.clone())),
+        // Where a discriminator is missing, a perceptual distance stands in for its features.
+        None if config.weighs("perceptual") || (judged && discriminator.is_none()) => {
+            model.general_features()?.map(Perceptual::borrowed)
+        }
+        None => None,
+    };
     search(&Job {
         perceptual: perceptual.as_ref(),
         lpips: lpips.as_ref(),
+        discriminator,
         labels,
         encoder: if config.reads_encoder() { model.encoder()? } else { None },
         stats: Some(&|| model.stats()),
@@ -421,9 +456,10 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
         // The name is what is computed: a rerun of the same script finds its own checkpoint,
         // another one never does.
         let classes = labels.as_ref().map(invert::content_hash).transpose()?.unwrap_or_default();
-        let networks = config.lpips.as_ref().map(|l| format!(" {l:?}")).unwrap_or_default();
+        let lpips = config.lpips.as_ref().map(|l| format!(" {l:?}")).unwrap_or_default();
+        let judge = config.discriminator.as_ref().map(|d| format!(" {d:?}")).unwrap_or_default();
         let what = format!(
-            "{} {} {}{classes}{networks}",
+            "{} {} {}{classes}{lpips}{judge}",
             model.facts.fingerprint,
             invert::content_hash(&pictures)?,
             config.describe()?

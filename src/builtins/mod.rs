@@ -38,6 +38,7 @@ mod mix;
 mod ms_ssim;
 mod mse;
 mod norm;
+mod paint;
 mod paste;
 mod path;
 mod pc;
@@ -103,6 +104,7 @@ pub const ALL: &[&Builtin] = &[
     &ms_ssim::BUILTIN,
     &mse::BUILTIN,
     &norm::BUILTIN,
+    &paint::BUILTIN,
     &paste::BUILTIN,
     &path::BUILTIN,
     &pc::BUILTIN,

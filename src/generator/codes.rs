@@ -3,7 +3,7 @@
 //! A residual is added to the map that the codes give at its layer, so the map follows when the
 //! codes are edited. Codes that change weights are run one by one, each in a generator of its own.
 
-use super::{Feature, Generator, Input, Named, Start, Tap, pose, spaces};
+use super::{Feature, Generator, Input, Named, Start, Tap, Tapped, pose, spaces};
 use crate::error::{Error, Result};
 use crate::latent::{Code, Part, Parts};
 use crate::space::Space;
@@ -89,6 +89,20 @@ pub fn untuned(
     input: &Input,
     tap: Tap,
 ) -> Result<Tensor> {
+    run_untuned(g, parts, space, input, tap)?.only(tap)
+}
+
+/// As [`untuned`]; a layer comes with what families sum up of the picture until there.
+///
+/// # Errors
+/// As [`tapped`].
+pub fn run_untuned(
+    g: &dyn Generator,
+    parts: &Parts,
+    space: Space,
+    input: &Input,
+    tap: Tap,
+) -> Result<Tapped> {
     let input = &pose::seen(g, parts, input)?;
     let (space, data) = spaces::synthesised(g, parts.point(), space, input)?;
     let mut at: Option<Feature> = None;
@@ -107,11 +121,11 @@ pub fn untuned(
         }
         reached.map = reached.map.broadcast_add(residual)?;
         if tap == Tap::Layer(layer) {
-            return Ok(reached.map);
+            return Ok(Tapped { features: vec![reached], ..Tapped::default() });
         }
         at = Some(reached);
     }
-    g.run(&start(at.as_ref(), space, &data), input, &[tap])?.only(tap)
+    g.run(&start(at.as_ref(), space, &data), input, &[tap])
 }
 
 fn start<'a>(at: Option<&'a Feature>, space: Space, data: &'a Tensor) -> Start<'a> {

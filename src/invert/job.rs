@@ -5,7 +5,7 @@ use crate::control::Control;
 use crate::error::Result;
 use crate::generator::Generator;
 use crate::metric::{Lpips, Perceptual};
-use crate::network::Encoder;
+use crate::network::{Discriminator, Encoder};
 use candle_core::Tensor;
 
 /// Asked for the statistics of w when something first needs them; `None` when the caller has none,
@@ -21,6 +21,8 @@ pub struct Job<'a> {
     pub perceptual: Option<&'a Perceptual>,
     /// The network of the LPIPS term.
     pub lpips: Option<&'a Lpips>,
+    /// The discriminator of its terms.
+    pub discriminator: Option<&'a dyn Discriminator>,
     /// The encoder that the generator brings.
     pub encoder: Option<&'a dyn Encoder>,
     /// Labels of a conditional generator, `[1 or N, c_dim]`.
@@ -40,6 +42,7 @@ impl<'a> Job<'a> {
             generator,
             perceptual: None,
             lpips: None,
+            discriminator: None,
             encoder: None,
             labels: None,
             stats: None,

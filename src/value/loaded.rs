@@ -13,7 +13,7 @@ use crate::invert::{PROJECTOR_SAMPLES, WStats};
 use crate::lang::types::ModelFacts;
 use crate::latent::{Direction, ModelId};
 use crate::metric::Features;
-use crate::network::Encoder;
+use crate::network::{Discriminator, Encoder};
 use crate::space::Space;
 use candle_core::Device;
 use std::sync::{Arc, OnceLock};
@@ -36,6 +36,7 @@ pub struct Loaded {
     pub(super) directions: Deferred<Directions>,
     pub(super) features: Option<Deferred<Arc<Features>>>,
     pub(super) encoder: Option<OwnEncoder>,
+    pub(super) discriminator: Deferred<Option<Box<dyn Discriminator>>>,
     pub(super) sha256: Deferred<String>,
     /// Its family, layout and settings.
     pub(super) settings: String,
@@ -130,6 +131,14 @@ impl Loaded {
     pub fn encoder(&self) -> Result<Option<&dyn Encoder>> {
         let Some(own) = &self.encoder else { return Ok(None) };
         Ok(Some(own.network()?))
+    }
+
+    /// The discriminator in its file, read at the first call; `None` without one.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or the discriminator is damaged.
+    pub fn discriminator(&self) -> Result<Option<&dyn Discriminator>> {
+        Ok(self.discriminator.get()?.as_deref())
     }
 
     /// Its encoder in words: kind, passes, and the scores of one that was fitted here; `None`

@@ -343,6 +343,8 @@ impl Asked {
             seed: self.seed,
             // The files may have changed since.
             lpips: None,
+            discriminator: None,
+            levels: None,
             checkpoint: None,
         })
     }
