@@ -13,6 +13,7 @@ use crate::image::Photograph;
 use crate::invert::methods::{self, HYBRID, OPTIMIZE};
 use crate::invert::{self, Checkpoint, Config, Init, Inversion, Job, METHODS, Method, TERMS};
 use crate::metric::{Lpips, Perceptual, Recognition};
+use crate::network::discriminator;
 use crate::space::Space;
 use crate::value::{Image, Loaded, Value};
 use candle_core::Tensor;
@@ -87,6 +88,20 @@ pub const BUILTIN: Builtin = Builtin {
             code: "a = sample(seed: 3); frames = [render(lerp(a, sample(seed: 4), t)) for t in \
                    [0, 0.5, 1]]; r = invert(frames, method: consecutive, steps: 5); r[2] - r[0]",
             note: "three frames of one motion, and its direction",
+        },
+        Example {
+            code: "invert(sample(seed: 3), space: W, discriminator: 0.1, adversarial: 0.01, \
+                   steps: 5)",
+            note: "also near in the discriminator's features, and real to it",
+        },
+        Example {
+            code: "invert(degrade(sample(seed: 3), grey: true), grey: true, method: dgp, \
+                   best_of: 4, steps: 2)",
+            note: "colours by Deep Generative Prior",
+        },
+        Example {
+            code: "invert(sample(seed: 3), method: pti, steps: 5, tune: 3, locality: 0.1)",
+            note: "tuned weights that leave other pictures alone",
         },
         Example {
             code: "invert(sample(seed: 3), mask: mask(box: [0, 0, 1, 0.5]), space: W, steps: 5)",
@@ -286,6 +301,8 @@ fn config(args: &Args, model: &Loaded, ctx: &Context<'_>) -> Result<Config> {
     c.degrade = degrade::strengths(args)?;
     c.lpips = path(args, "lpips_net").map(|net| (net, path(args, "lpips_heads")));
     (c.recogniser, c.encoder) = (path(args, "identity_net"), path(args, "encoder"));
+    c.discriminator = path(args, "discriminator_file");
+    c.levels = args.count("levels")?;
     for param in method.params {
         if !param.choices.is_empty() {
             if args.get(param.name).is_some() {
@@ -320,7 +337,7 @@ fn config(args: &Args, model: &Loaded, ctx: &Context<'_>) -> Result<Config> {
     Ok(c)
 }
 
-/// A file that is named.
+/// The file that a parameter names.
 fn path(args: &Args, name: &str) -> Option<PathBuf> {
     match args.get(name) {
         Some(Value::Text(path)) => Some(PathBuf::from(path)),
@@ -420,11 +437,6 @@ pub(super) fn with_job<T>(
     control: &Control,
     search: impl FnOnce(&Job<'_>) -> Result<T>,
 ) -> Result<T> {
-    let perceptual = match model.features()? {
-        Some(own) => Some(Perceptual::new(own.clone())),
-        None if config.weighs("perceptual") => model.general_features()?.map(Perceptual::borrowed),
-        None => None,
-    };
     // A network that does not count is not read.
     let device = model.generator()?.device();
     let lpips = match &config.lpips {
@@ -437,17 +449,36 @@ pub(super) fn with_job<T>(
         Some(path) if config.weighs("identity") => Some(Recognition::open(path, device)?),
         _ => None,
     };
-    let given = config.encoder.as_deref().filter(|_| config.reads_encoder());
-    let given = given.map(|path| model.encoder_in(path)).transpose()?;
-    let encoder = match &given {
-        Some(given) => Some(&**given),
+    let named = config.encoder.as_deref().filter(|_| config.reads_encoder());
+    let named = named.map(|path| model.encoder_in(path)).transpose()?;
+    let encoder = match &named {
+        Some(named) => Some(&**named),
         None if config.reads_encoder() => model.encoder()?,
+        None => None,
+    };
+    let judged = config.reads_discriminator();
+    let given = match &config.discriminator {
+        Some(file) if judged => Some(discriminator::open(file, device)?),
+        _ => None,
+    };
+    let discriminator = match &given {
+        Some(given) => Some(&**given),
+        None if judged => model.discriminator()?,
+        None => None,
+    };
+    let perceptual = match model.features()? {
+        Some(own) => Some(Perceptual::new(own.clone())),
+        // Where a discriminator is missing, a perceptual distance stands in for its features.
+        None if config.weighs("perceptual") || (judged && discriminator.is_none()) => {
+            model.general_features()?.map(Perceptual::borrowed)
+        }
         None => None,
     };
     search(&Job {
         perceptual: perceptual.as_ref(),
         lpips: lpips.as_ref(),
         recognition: recognition.as_ref(),
+        discriminator,
         labels,
         encoder,
         stats: Some(&|| model.stats()),
@@ -464,7 +495,8 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
         // The name is what is computed: a rerun of the same script finds its own checkpoint,
         // another one never does.
         let classes = labels.as_ref().map(invert::content_hash).transpose()?.unwrap_or_default();
-        let networks = format!(" {:?} {:?} {:?}", config.lpips, config.recogniser, config.encoder);
+        let (lpips, judge) = (&config.lpips, &config.discriminator);
+        let networks = format!(" {lpips:?} {:?} {:?} {judge:?}", config.recogniser, config.encoder);
         let what = format!(
             "{} {} {}{classes}{networks}",
             model.facts.fingerprint,

@@ -40,6 +40,7 @@ mod mix;
 mod ms_ssim;
 mod mse;
 mod norm;
+mod paint;
 mod paste;
 mod path;
 mod pc;
@@ -107,6 +108,7 @@ pub const ALL: &[&Builtin] = &[
     &ms_ssim::BUILTIN,
     &mse::BUILTIN,
     &norm::BUILTIN,
+    &paint::BUILTIN,
     &paste::BUILTIN,
     &path::BUILTIN,
     &pc::BUILTIN,

@@ -958,6 +958,7 @@ fn call_with(signature: &Signature, argument: (&str, &str)) -> String {
         Kind::Number | Kind::Any => "1",
         Kind::Choice if name == "what" => "encoder",
         Kind::List => "[1, 2]",
+        Kind::Mask => "mask(box: [0, 0, 1, 1])",
         Kind::Text if signature.name == "image" => "\"models/faces/examples/900000.jpg\"",
         Kind::Text => "\"x.png\"",
         other => panic!("no value of {other:?}"),

@@ -4,7 +4,7 @@
 //! codes are edited. Codes that change weights are run one by one, each in a generator of its own.
 //! A map may be composed of those of several codes ([`compose`]).
 
-use super::{Feature, Generator, Input, Named, Start, Tap, compose, pose, spaces};
+use super::{Feature, Generator, Input, Named, Start, Tap, Tapped, compose, pose, spaces};
 use crate::error::{Error, Result};
 use crate::latent::{Code, Part, Parts};
 use crate::space::Space;
@@ -90,6 +90,20 @@ pub fn untuned(
     input: &Input,
     tap: Tap,
 ) -> Result<Tensor> {
+    run_untuned(g, parts, space, input, tap)?.only(tap)
+}
+
+/// As [`untuned`]; a layer comes with what families sum up of the picture until there.
+///
+/// # Errors
+/// As [`tapped`].
+pub fn run_untuned(
+    g: &dyn Generator,
+    parts: &Parts,
+    space: Space,
+    input: &Input,
+    tap: Tap,
+) -> Result<Tapped> {
     let input = &pose::seen(g, parts, input)?;
     let given = space;
     let (space, data) = spaces::synthesised(g, &parts.located()?, space, input)?;
@@ -105,11 +119,11 @@ pub fn untuned(
             reached.map = added(&reached.map, residual, layer)?;
         }
         if tap == Tap::Layer(layer) {
-            return Ok(reached.map);
+            return Ok(Tapped { features: vec![reached], ..Tapped::default() });
         }
         at = Some(reached);
     }
-    g.run(&start(at.as_ref(), space, &data), input, &[tap])?.only(tap)
+    g.run(&start(at.as_ref(), space, &data), input, &[tap])
 }
 
 /// The same codes as any code has them: the point where it lies on its line, and a residual in

@@ -44,6 +44,8 @@ pub use camera::{CAMERA, Camera, Orbit};
 pub use input::{Input, Noise, Transform};
 pub use layers::Named;
 pub use load::{convert, load};
+#[cfg(test)]
+pub use prior_space::with_samples_of_w;
 pub use toy::toy;
 
 use crate::error::{Error, Result};

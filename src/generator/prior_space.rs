@@ -30,6 +30,19 @@ pub fn with_prior_spaces(generator: Arc<dyn Generator>) -> Arc<dyn Generator> {
     Arc::new(Keeping { generator, kept })
 }
 
+/// A generator whose whitening is that of these codes of W, `[n, w_dim]`, for comparisons with
+/// other code that has its own samples.
+///
+/// # Errors
+/// As [`Whitening::of`].
+#[cfg(test)]
+pub fn with_samples_of_w(generator: Arc<dyn Generator>, w: &Tensor) -> Result<Arc<dyn Generator>> {
+    let points = before_activation(w)?.flatten_all()?.to_vec1::<f32>()?;
+    let whitening = Whitening::of(&points, generator.spec().w_dim, generator.device())?;
+    let kept = Kept { of: generator.clone(), whitening: OnceLock::from(whitening), styles: OnceLock::new() };
+    Ok(Arc::new(Keeping { generator, kept: Arc::new(kept) }))
+}
+
 /// The statistics, computed once, and the generator that they are of.
 struct Kept {
     of: Arc<dyn Generator>,

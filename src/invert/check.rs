@@ -114,6 +114,14 @@ impl Config {
         if job.perceptual.is_none() && self.weights.get("perceptual").is_none() {
             notes.push("no feature network: pixel loss only".to_string());
         }
+        if self.lacks_discriminator(job).is_some() {
+            let (method, other) = (self.method.name, job.perceptual);
+            let other = other.map_or("the squared error", |_| "a perceptual distance");
+            notes.push(format!("no discriminator: {other} stands in for its features in {method}"));
+        }
+        if let Some(d) = job.discriminator.filter(|_| self.reads_discriminator()) {
+            notes.push(format!("features by {}", Safe(d.name())));
+        }
         if let Some(other) = job.perceptual.filter(|p| p.is_borrowed()) {
             notes.push(format!("perceptual distance by {}", Safe(other.features().name())));
         }

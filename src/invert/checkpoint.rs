@@ -102,7 +102,7 @@ fn name_of(problem: &Problem<'_, '_>) -> Result<String> {
         None => None,
     };
     let name = format!(
-        "{} · encoder {} · generator {} · target {}{} · key {} · features {}{}{} · gannet {}",
+        "{} · encoder {} · generator {} · target {}{} · key {} · features {}{}{}{} · gannet {}",
         config.describe()?,
         encoder.map_or("none", |e| e.name()),
         job.generator.spec().fingerprint,
@@ -112,6 +112,9 @@ fn name_of(problem: &Problem<'_, '_>) -> Result<String> {
         features.as_deref().unwrap_or("none"),
         job.lpips.map(|l| format!(" · lpips {}", l.fingerprint())).unwrap_or_default(),
         job.recognition.map(|r| format!(" · recogniser {}", r.fingerprint())).unwrap_or_default(),
+        job.discriminator
+            .map(|d| format!(" · discriminator {}", d.fingerprint()))
+            .unwrap_or_default(),
         env!("CARGO_PKG_VERSION")
     );
     Ok(problem.name.get_or_init(|| name).clone())

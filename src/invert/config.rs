@@ -22,6 +22,13 @@ use std::time::Duration;
 /// far below 1, and only it does not rescale them.
 const SGD_LR: f64 = 1.0;
 
+/// The terms that compare feature maps of a discriminator, and all that ask one.
+const COMPARED: [&str; 2] = ["discriminator", "saliency"];
+const JUDGED: [&str; 3] = ["discriminator", "saliency", "adversarial"];
+
+/// Random samples of Z of which the best is the usual start.
+const DRAWS: usize = 16;
+
 /// The phases of a method for a job.
 pub type Plan = for<'a> fn(&Job<'a>, &Config) -> Result<Vec<Phase<'a>>>;
 
@@ -43,6 +50,9 @@ pub struct Method {
     pub lr: Option<fn(Space) -> f64>,
     /// Weights of terms that differ from the terms' own.
     pub weights: &'static [(&'static str, f64)],
+    /// Random samples of which the best is the start, unless another start is given; `None` for the
+    /// usual start.
+    pub best_of: Option<usize>,
     /// Whether it searches noise maps by itself, from random ones.
     pub noise: bool,
     /// Parameters of its own: numbers, or words of a few. Methods may share a parameter.
@@ -130,6 +140,11 @@ pub struct Config {
     /// The file of an encoder in the place of the generator's own, which the caller reads for a
     /// [`Job`].
     pub encoder: Option<PathBuf>,
+    /// The file of a discriminator, which the caller reads for a [`Job`]; without one that of the
+    /// generator's own file counts.
+    pub discriminator: Option<PathBuf>,
+    /// How many of the discriminator's feature maps count, from the score's side; all unless given.
+    pub levels: Option<usize>,
     /// What happens to the generator's pictures before they are compared, by name
     /// ([`super::DEGRADATIONS`]).
     pub degrade: Numbers,
@@ -164,7 +179,11 @@ impl Config {
             passes: None,
             lr: method.lr.map_or(0.0, |lr| lr(space)),
             // Z has no useful mean: the mapping network normalises z, and 0 has no direction.
-            init: if space == Space::Z { Init::BestOf(16) } else { Init::Mean },
+            init: match (method.best_of, space) {
+                (Some(k), _) => Init::BestOf(k),
+                (None, Space::Z) => Init::BestOf(DRAWS),
+                (None, _) => Init::Mean,
+            },
             weights: Numbers::default(),
             settings: Numbers::default(),
             words: Words::default(),
@@ -172,6 +191,8 @@ impl Config {
             lpips: None,
             recogniser: None,
             encoder: None,
+            discriminator: None,
+            levels: None,
             degrade: Numbers::default(),
             mask: None,
             noise: method.noise || space == Space::N,
@@ -203,6 +224,20 @@ impl Config {
     /// Whether it looks at pictures through the generator's encoder.
     pub fn reads_encoder(&self) -> bool {
         self.method.encoder || self.weighs("in_domain")
+    }
+
+    /// Whether it asks a discriminator.
+    pub fn reads_discriminator(&self) -> bool {
+        JUDGED.iter().any(|term| self.wanted(term).is_some_and(|w| w > 0.0))
+    }
+
+    /// The method's own weight of the features of a discriminator, where there is none and the user
+    /// did not ask for it: another distance stands in for them.
+    pub(super) fn lacks_discriminator(&self, job: &Job) -> Option<f64> {
+        let own = self.method.weights.iter();
+        let weight = own.filter(|(name, w)| COMPARED.contains(name) && *w > 0.0).map(|(_, w)| *w);
+        let asked = COMPARED.iter().any(|term| self.weights.get(term).is_some());
+        weight.reduce(f64::max).filter(|_| job.discriminator.is_none() && !asked)
     }
 
     /// Passes, steps and searches in words: `3 passes + 200 steps`.
@@ -286,8 +321,9 @@ impl Config {
     /// without a feature network, the squared error counts.
     pub(super) fn recipe(&self, job: &Job, limited: bool) -> Recipe {
         let weight = |kind: &TermKind| {
+            let other = || self.lacks_discriminator(job).filter(|_| kind.name == "perceptual");
             let usual = || match (kind.check)(job, self.space) {
-                Ok(()) => self.wanted(kind.name).unwrap_or(kind.weight),
+                Ok(()) => other().or_else(|| self.wanted(kind.name)).unwrap_or(kind.weight),
                 Err(_) => 0.0,
             };
             (kind.name, self.weights.get(kind.name).unwrap_or_else(usual))
@@ -344,7 +380,7 @@ impl Config {
             .collect();
         Ok(format!(
             "invert space {} method {}{passes} steps {}{restarts}{lr}{own} init {}{weights} noise {} \
-             noise_regularise {} seed {}{}{}{}{}{}{}",
+             noise_regularise {} seed {}{}{}{}{}{}{}{}",
             self.space,
             self.method.name,
             self.steps_taken(),
@@ -361,6 +397,7 @@ impl Config {
             self.layer.map(|layer| format!(" layer {layer}")).unwrap_or_default(),
             self.until.map(|loss| format!(" until {loss}")).unwrap_or_default(),
             self.plateau.map(|share| format!(" plateau {share}")).unwrap_or_default(),
+            self.levels.map(|k| format!(" levels {k}")).unwrap_or_default(),
         ))
     }
 }

@@ -4,8 +4,9 @@
 //! depend on the others: a batch is only a faster way to the same numbers.
 
 use super::degrade::mimicked;
-use super::objective::{Loss, Objective, normalise};
-use super::phase::{Normalise, Phase};
+use super::far;
+use super::objective::{Beside, Loss, Objective, normalise};
+use super::phase::{Layers, Normalise, Phase};
 use super::problem::Problem;
 use crate::error::{Error, Result};
 use crate::generator::{self, Input, Noise, Tap, codes};
@@ -13,6 +14,7 @@ use crate::latent::{Part, Parts};
 use crate::space::Space;
 use candle_core::backprop::GradStore;
 use candle_core::{DType, Tensor, Var};
+use std::rc::Rc;
 
 /// Position of one image of the batch in the search.
 #[derive(Clone, Copy)]
@@ -64,6 +66,9 @@ struct Inputs {
     parts: Parts,
     /// The weights that each image changes, by their index: variables where they are searched.
     weights: Vec<Vec<(usize, Var)>>,
+    /// Pictures of codes far from each image's, by its own generator and by the untouched one,
+    /// where the phase looks at them.
+    far: Vec<[Tensor; 2]>,
 }
 
 impl Inputs {
@@ -89,7 +94,7 @@ impl Inputs {
         }
         let point = with_w_noise(parts.point().clone(), points, phase)?;
         parts.insert(Part::Point, point);
-        Ok(Self { vars, parts, weights: Vec::new() })
+        Ok(Self { vars, parts, weights: Vec::new(), far: Vec::new() })
     }
 
     /// The pictures, by the generator with the weights of each image.
@@ -106,8 +111,9 @@ impl Inputs {
         for (i, point) in points.iter().enumerate() {
             let mut changed = codes::changed(own, point.parts)?;
             let mut vars = Vec::new();
-            if phase.unknowns.weights.is_some() {
-                for (k, name) in own.keys().enumerate() {
+            if let Some(tuning) = phase.unknowns.weights {
+                let searched = tuned(point, tuning.layers)?;
+                for (k, name) in own.keys().enumerate().filter(|(k, _)| searched.contains(k)) {
                     let Some(weight) = changed.get_mut(name) else { continue };
                     let var = Var::from_tensor(weight)?;
                     *weight = var.as_tensor().clone();
@@ -118,8 +124,21 @@ impl Inputs {
             let (parts, input) = (self.parts.slice(i, 1)?, input.slice(i, 1, count)?);
             let g = g.with_weights(&changed)?;
             pictures.push(codes::untuned(&*g, &parts, space, &input, Tap::Picture)?);
+            if phase.looks_far() {
+                let at = (point.parts.point(), point.step);
+                self.far.push(far::pictures(point.problem, at, &*g, &input)?);
+            }
         }
         stacked(pictures.iter())
+    }
+
+    /// The pictures of far codes, of all images: by their own generators, by the untouched one.
+    fn stacked_far(&self) -> Result<Option<[Tensor; 2]>> {
+        if self.far.is_empty() {
+            return Ok(None);
+        }
+        let of = |k: usize| stacked(self.far.iter().filter_map(|pair| pair.get(k)));
+        Ok(Some([of(0)?, of(1)?]))
     }
 
     /// The gradients of one image's unknowns, in the order of its parts.
@@ -139,6 +158,7 @@ impl Inputs {
                 continue;
             };
             let vars = self.weights.get(i).map(Vec::as_slice).unwrap_or_default();
+            // A weight that an earlier phase has tuned and this one does not search.
             let Some((_, var)) = vars.iter().find(|(k, _)| *k == weight) else { continue };
             let slope = found.of(var)?;
             // The change is left · right, so its factors have the gradients G · rightᵀ and leftᵀ · G.
@@ -203,7 +223,9 @@ pub(super) fn evaluate(
         Some(parameters) => mimicked(&picture, parameters)?,
         None => picture.clone(),
     };
-    let terms = objective.loss(&seen, &inputs.parts.located()?, (&noise, residual), &done)?;
+    let far = inputs.stacked_far()?;
+    let beside = Beside { noise: &noise, residual, far: far.as_ref() };
+    let terms = objective.loss(&seen, &inputs.parts.located()?, beside, &done)?;
     let scale = loss_scale(&picture);
     let slopes = if gradients { Some(slopes(&terms, &inputs.vars, scale)?) } else { None };
     let numbers = fetched(&terms)?;
@@ -234,15 +256,58 @@ pub(super) fn synthesize(points: &[Point<'_, '_, '_>], parts: &Parts) -> Result<
     codes::tapped(first.problem.run.job.generator, parts, space, &input, Tap::Picture)
 }
 
-/// The weights that the picture of this point depends on, by their index.
-pub(super) fn reached(point: &Point<'_, '_, '_>) -> Result<Vec<usize>> {
+/// The weights of these layers, by their index. They are decided by the layers, not by numbers: the
+/// same for all images.
+pub(super) fn tuned(point: &Point<'_, '_, '_>, layers: Layers) -> Result<Rc<[usize]>> {
+    let run = point.problem.run;
+    if let Some(known) = run.tuned.borrow().get(&layers) {
+        return Ok(known.clone());
+    }
+    let count = run.job.generator.spec().layers.len();
+    let before = |k: usize| match k.min(count) {
+        0 => Ok(Vec::new()),
+        k => reached(point, Tap::Layer(k - 1)),
+    };
+    let found: Rc<[usize]> = match layers {
+        Layers::FromInput(k) if k < count => before(k)?.into(),
+        Layers::FromPicture(k) if k < count => {
+            let (all, others) = (reached(point, Tap::Picture)?, before(count - k)?);
+            all.into_iter().filter(|i| !others.contains(i)).collect()
+        }
+        _ => reached(point, Tap::Picture)?.into(),
+    };
+    run.tuned.borrow_mut().insert(layers, found.clone());
+    Ok(found)
+}
+
+/// Whether a phase searches a part of a point.
+pub(super) fn holds(point: &Point<'_, '_, '_>, phase: &Phase<'_>, part: Part) -> Result<bool> {
+    let weight = match part {
+        Part::Delta(i) | Part::Left(i) | Part::Right(i) => i,
+        _ => return Ok(phase.unknowns.hold(part)),
+    };
+    match phase.unknowns.weights {
+        Some(tuning) => Ok(tuned(point, tuning.layers)?.contains(&weight)),
+        None => Ok(false),
+    }
+}
+
+/// The weights that a place of the synthesis depends on at this point, by their index: the picture,
+/// or the map of a layer with what is summed up of the picture until there.
+fn reached(point: &Point<'_, '_, '_>, tap: Tap) -> Result<Vec<usize>> {
     let run = point.problem.run;
     let (space, input) = reading(std::slice::from_ref(point), point.parts)?;
     let changed = codes::changed(run.weights()?, point.parts)?;
     let g = run.job.generator.with_weights(&changed)?;
     let (g, vars) = generator::tuned(&*g, &|_| true)?;
-    let picture = codes::untuned(&*g, point.parts, space, &input, Tap::Picture)?;
-    let grads = picture.sqr()?.sum_all()?.backward()?;
+    let mut found = codes::run_untuned(&*g, point.parts, space, &input, tap)?;
+    let features = std::mem::take(&mut found.features).into_iter();
+    let seen = features.flat_map(|f| [Some(f.map), f.picture]).chain([found.picture]);
+    let mut sum = Tensor::zeros((), DType::F32, g.device())?;
+    for tensor in seen.flatten() {
+        sum = (sum + tensor.to_dtype(DType::F32)?.sqr()?.sum_all()?)?;
+    }
+    let grads = sum.backward()?;
     let with = vars.iter().enumerate().filter(|(_, (_, var))| grads.get(var).is_some());
     Ok(with.map(|(i, _)| i).collect())
 }

@@ -5,7 +5,7 @@ use crate::control::Control;
 use crate::error::Result;
 use crate::generator::Generator;
 use crate::metric::{Lpips, Perceptual, Recognition};
-use crate::network::Encoder;
+use crate::network::{Discriminator, Encoder};
 use candle_core::Tensor;
 
 /// Asked for the statistics of w when something first needs them; `None` when the caller has none,
@@ -23,6 +23,8 @@ pub struct Job<'a> {
     pub lpips: Option<&'a Lpips>,
     /// The recogniser of the identity term; without one it is the generator's own network.
     pub recognition: Option<&'a Recognition>,
+    /// The discriminator of its terms.
+    pub discriminator: Option<&'a dyn Discriminator>,
     /// The encoder: the one that the generator brings, or another for it.
     pub encoder: Option<&'a dyn Encoder>,
     /// Labels of a conditional generator, `[1 or N, c_dim]`.
@@ -43,6 +45,7 @@ impl<'a> Job<'a> {
             perceptual: None,
             lpips: None,
             recognition: None,
+            discriminator: None,
             encoder: None,
             labels: None,
             stats: None,

@@ -14,17 +14,19 @@ use crate::generator::{Generator, Transform, codes, spaces};
 use crate::latent::Part;
 use crate::metric::{Perceptual, random_features};
 use crate::network::encoder_tests::network;
-use crate::network::{Encoder, Seen};
+use crate::network::{Encoder, Seen, discriminator};
 use std::sync::Arc;
 use std::time::Duration;
 
 /// Calls `f` with a job that has an encoder and a feature network.
 fn with_networks<T>(g: &dyn Generator, control: &Control, f: impl FnOnce(&Job<'_>) -> T) -> T {
     let (stats, network) = (stats(g), network());
+    let judge = discriminator::toy(0, [3, 32], &Device::Cpu).unwrap();
     let features = Perceptual::new(Arc::new(random_features(3)));
     f(&Job {
         encoder: Some(&network),
         perceptual: Some(&features),
+        discriminator: Some(&*judge),
         stats: Some(&stats),
         ..Job::new(g, control)
     })
@@ -35,12 +37,23 @@ fn short(g: &dyn Generator, method: &'static Method) -> Config {
     let space = method.usual_space(&g.spec().spaces);
     let mut c =
         Config { steps: 4, passes: method.encoder.then_some(2), ..Config::new(space, method) };
-    for name in
-        ["tune", "fill", "noise_steps", "generations", "refine", "surrogate", "codes", "map"]
-    {
+    for name in [
+        "tune",
+        "fill",
+        "noise_steps",
+        "map_steps",
+        "generations",
+        "refine",
+        "surrogate",
+        "codes",
+        "map",
+    ] {
         if method.params.iter().any(|p| p.name == name) {
             c.settings.set(name, if name == "generations" { 1.0 } else { 3.0 });
         }
+    }
+    if method.best_of.is_some() {
+        c.init = Init::BestOf(3);
     }
     c
 }

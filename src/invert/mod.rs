@@ -23,6 +23,7 @@ mod config;
 mod degrade;
 mod domain;
 mod evaluate;
+mod far;
 mod hash;
 mod job;
 mod ladder;
@@ -57,12 +58,13 @@ pub use mask::{Mask, Shape};
 pub use methods::METHODS;
 pub use named::{Numbers, Words};
 pub use objective::{
-    Forward, Loss, Objective, Setup, TERMS, Term, TermKind, Weighted, normalise, regulariser,
+    Beside, Forward, Loss, Objective, Setup, TERMS, Term, TermKind, Weighted, normalise,
+    regulariser,
 };
 pub use optimize::{Optimizer, Saved, Stored, Worth};
 pub use phase::{
-    Backwards, Composed, MakeOptimizer, Mover, Normalise, Phase, Recipe, Region, Schedule, Tuning,
-    Unknowns,
+    Backwards, Composed, Layers, MakeOptimizer, Mover, Normalise, Pace, Phase, Recipe, Region,
+    Schedule, Tuning, Unknowns,
 };
 pub use report::{Diagnosis, Inversion, Number, Warning};
 pub use schedule::{Curve, ramp, w_noise};
@@ -129,9 +131,13 @@ pub fn self_test(job: &Job, config: &Config) -> Result<Inversion> {
 #[cfg(test)]
 mod encode_tests;
 #[cfg(test)]
+mod judged_tests;
+#[cfg(test)]
 mod ladder_tests;
 #[cfg(test)]
 mod method_tests;
+#[cfg(test)]
+mod official_tests;
 #[cfg(test)]
 mod optimizer_tests;
 #[cfg(test)]

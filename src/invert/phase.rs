@@ -44,6 +44,21 @@ pub struct Tuning {
     /// Rank of the change of a weight; 0 for a change without a limit. A weight whose factors would
     /// not be smaller than itself is changed without a limit.
     pub rank: usize,
+    /// The layers whose weights are searched.
+    pub layers: Layers,
+}
+
+/// Layers of a generator ([`crate::generator::Spec::layers`]) whose weights are searched.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Layers {
+    /// All that the picture depends on.
+    #[default]
+    All,
+    /// The first so many: what the map of the last of them depends on, and the picture that
+    /// families sum up until there.
+    FromInput(usize),
+    /// The last so many: what the picture depends on and the layers before them do not.
+    FromPicture(usize),
 }
 
 impl Unknowns {
@@ -152,6 +167,28 @@ impl Schedule {
     }
 }
 
+/// Learning rates of the unknowns, in that of the schedule.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Pace {
+    /// That of weights.
+    pub weights: f64,
+    /// That of all else.
+    pub codes: f64,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self { weights: 1.0, codes: 1.0 }
+    }
+}
+
+impl Pace {
+    /// That of a part of a code.
+    pub fn of(&self, part: Part) -> f64 {
+        if part.tunes() { self.weights } else { self.codes }
+    }
+}
+
 /// One phase of an inversion. It begins at the best point of the phases before.
 pub struct Phase<'a> {
     /// Name in progress reports: `invert`.
@@ -168,6 +205,8 @@ pub struct Phase<'a> {
     pub mover: Mover<'a>,
     /// Learning rate and w noise.
     pub schedule: Schedule,
+    /// Learning rates of the unknowns, in that of the schedule.
+    pub pace: Pace,
     /// Normalisation of noise maps that are searched.
     pub normalise: Normalise,
     /// Evaluations, each followed by a move.
@@ -186,6 +225,17 @@ impl Phase<'_> {
             Mover::Encoder(_) | Mover::Layers(_) => false,
             Mover::Optimizer(make) => make().gradients(),
         }
+    }
+
+    /// The weight of a term.
+    pub(super) fn weight_of(&self, term: &str) -> f64 {
+        let found = self.objective.weights.iter().find(|(name, _)| *name == term);
+        found.map_or(0.0, |(_, weight)| *weight)
+    }
+
+    /// Whether it compares pictures of codes far from the one whose weights it tunes.
+    pub(super) fn looks_far(&self) -> bool {
+        self.unknowns.weights.is_some() && self.weight_of("locality") > 0.0
     }
 
     /// Whether it is made of passes of an encoder.

@@ -176,6 +176,7 @@ const TWO: Method = Method {
     steps: Some(20),
     lr: Some(|_| 0.05),
     weights: &[("l1", 0.5)],
+    best_of: None,
     noise: false,
     params: LBFGS.params,
     plan,

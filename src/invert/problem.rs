@@ -5,7 +5,7 @@ use super::degrade::Degrader;
 use super::hash::content_hash;
 use super::job::Job;
 use super::objective::{Objective, Setup, TERMS, noise_term};
-use super::phase::Phase;
+use super::phase::{Layers, Phase};
 use super::prior::Prior;
 use super::relative::Size;
 use super::seeing::Inverters;
@@ -15,7 +15,9 @@ use crate::latent::Part;
 use crate::rng::Rng;
 use crate::space::Space;
 use candle_core::{DType, Device, Tensor};
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::sync::Arc;
 
 /// State shared by all images of a run.
@@ -26,8 +28,8 @@ pub(super) struct Run<'a> {
     pub prior: Prior<'a>,
     /// The generator's weights, once they were needed.
     weights: OnceCell<Named>,
-    /// Those that the picture depends on, by their index, once they were needed.
-    pub(super) reached: OnceCell<Vec<usize>>,
+    /// Those of the layers that a phase tunes, by their index, once they were needed.
+    pub(super) tuned: RefCell<BTreeMap<Layers, Rc<[usize]>>>,
     /// What happens to the generator's pictures before they are compared.
     pub degrader: Option<Arc<Degrader>>,
     /// Their sizes, once they were needed.
@@ -53,14 +55,19 @@ impl<'a> Run<'a> {
         if phases.is_empty() {
             return Err(Error::runtime(format!("method {:?} has no phases", config.method)));
         }
-        let (weights, reached, sizes) = (OnceCell::new(), OnceCell::new(), OnceCell::new());
+        if config.weighs("locality") && !phases.iter().any(Phase::looks_far) {
+            let message = format!("method {} tunes no weights", config.method.name);
+            return Err(Error::runtime(format!("{message}: `locality` does not apply"))
+                .hint("leave `locality` out, or use method: pti"));
+        }
+        let (weights, tuned, sizes) = (OnceCell::new(), RefCell::default(), OnceCell::new());
         Ok(Self {
             job: *job,
             config,
             phases,
             prior: Prior::new(job),
             weights,
-            reached,
+            tuned,
             degrader,
             sizes,
             inverters: OnceCell::new(),
@@ -129,13 +136,12 @@ impl<'a> Run<'a> {
         Ok(all.get(i).map_or(1.0, |size| size.step_of(part)))
     }
 
-    /// Objective of a phase for these targets, `[N, C, R, R]`, and the weights of their pixels,
-    /// `[N, 1, R, R]`, where not all count; `noise` adds the regulariser of the maps that are
+    /// Objective of a phase for these targets; `noise` adds the regulariser of the maps that are
     /// searched.
     pub fn objective(
         &self,
         phase: &Phase<'a>,
-        (targets, counted): (&Tensor, Option<&Tensor>),
+        Against { targets, counted, labels }: Against<'_>,
         noise: bool,
     ) -> Result<Objective<'a>> {
         let recipe = &phase.objective;
@@ -151,12 +157,17 @@ impl<'a> Run<'a> {
             job: &self.job,
             space: self.config.space,
             targets: &compared,
+            labels,
+            levels: self.config.levels,
             sigma: &|| Ok(self.prior.w()?.sigma),
             gaussian: &|| self.prior.gaussian().cloned(),
         };
         for (name, weight) in recipe.weights.iter().filter(|(_, w)| *w > 0.0) {
             let kind = TERMS.iter().find(|t| t.name == *name);
             let kind = kind.ok_or_else(|| Error::runtime(format!("no term `{name}`")))?;
+            if *name == "locality" && !phase.looks_far() {
+                continue;
+            }
             if let Some(term) = kind.weighted(&setup, *weight)? {
                 objective.push(term);
             }
@@ -166,6 +177,17 @@ impl<'a> Run<'a> {
         }
         Ok(objective)
     }
+}
+
+/// What the pictures of a batch are compared with.
+#[derive(Clone, Copy)]
+pub(super) struct Against<'t> {
+    /// The pictures to reach, `[N, C, R, R]`.
+    pub targets: &'t Tensor,
+    /// The weights of their pixels, `[N, 1, R, R]`, where not all count.
+    pub counted: Option<&'t Tensor>,
+    /// Their labels, `[N, c_dim]`.
+    pub labels: Option<&'t Tensor>,
 }
 
 /// One image to invert.

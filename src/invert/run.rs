@@ -2,12 +2,12 @@
 //! with a state of its own.
 
 use super::checkpoint;
-use super::evaluate::{Evaluation, Point, evaluate, row, stacked};
+use super::evaluate::{Evaluation, Point, evaluate, holds, row, stacked};
 use super::layerwise;
 use super::objective::{Objective, normalise};
 use super::optimize::Worth;
 use super::phase::{Backwards, Mover, Normalise, Phase};
-use super::problem::{Problem, Run};
+use super::problem::{Against, Problem, Run};
 use super::state::State;
 use super::together;
 use crate::control::{Progress, Stop};
@@ -205,7 +205,12 @@ impl<'a> Batch<'_, '_, 'a> {
             let counted = which.iter().map(|i| self.states[*i].counted(own));
             let counted = counted.collect::<Result<Option<Vec<Tensor>>>>()?;
             let counted = counted.map(|all| stacked(all.iter())).transpose()?;
-            let objective = self.run.objective(own, (&targets, counted.as_ref()), true)?;
+            let labels = which.iter().filter_map(|i| self.problems[*i].labels.as_ref());
+            let labels: Vec<&Tensor> = labels.collect();
+            let labels = if labels.is_empty() { None } else { Some(stacked(labels.into_iter())?) };
+            let (counted, labels) = (counted.as_ref(), labels.as_ref());
+            let against = Against { targets: &targets, counted, labels };
+            let objective = self.run.objective(own, against, true)?;
             self.objectives.push((*phase, which.clone(), objective));
         }
         Ok(())
@@ -328,10 +333,14 @@ impl<'a> Batch<'_, '_, 'a> {
 
     /// One move of an image's optimizer.
     fn descend(&mut self, i: usize, phase: &Phase<'_>, e: &Evaluation) -> Result<()> {
+        let (mut names, mut at) = (Vec::new(), Vec::new());
+        for (part, tensor) in self.states[i].parts.iter() {
+            if holds(&self.point(i), phase, part)? {
+                names.push(part);
+                at.push(tensor.clone());
+            }
+        }
         let state = &mut self.states[i];
-        let unknown = |(part, _): &(Part, &Tensor)| phase.unknowns.hold(*part);
-        let (names, at): (Vec<Part>, Vec<Tensor>) =
-            state.parts.iter().filter(unknown).map(|(part, tensor)| (part, tensor.clone())).unzip();
         let rate = phase.schedule.rate_of(state.taken, phase.steps);
         let kept = state.kept_slopes(phase, &names, &e.gradients)?;
         let gradients = kept.as_ref().unwrap_or(&e.gradients);
@@ -345,7 +354,7 @@ impl<'a> Batch<'_, '_, 'a> {
             return Ok(());
         };
         for ((part, moved), at) in names.into_iter().zip(next).zip(at) {
-            let step = self.run.step_of(part)?;
+            let step = phase.pace.of(part) * self.run.step_of(part)?;
             let moved = if step == 1.0 { moved } else { (&at + ((moved - &at)? * step)?)? };
             let normal = matches!(part, Part::Noise(_)) && phase.normalise == Normalise::AfterStep;
             state.parts.insert(part, if normal { normalise(&moved)? } else { moved });

@@ -2,9 +2,10 @@
 
 use super::config::{Config, Init};
 use super::degrade::mimic;
-use super::evaluate::{Point, reached, stacked, synthesize};
+use super::evaluate::{Point, stacked, synthesize, tuned};
+use super::objective::Beside;
 use super::phase::{Composed, Phase, Tuning};
-use super::problem::Problem;
+use super::problem::{Against, Problem};
 use crate::control::Stop;
 use crate::error::{Error, Result};
 use crate::generator::{Input, batch_size, pose, spaces};
@@ -59,16 +60,11 @@ impl Problem<'_, '_> {
         if let Some(composed) = phase.unknowns.composed {
             self.compose(composed, &mut parts)?;
         }
-        let Some(Tuning { rank }) = phase.unknowns.weights else { return Ok(parts) };
-        if self.run.reached.get().is_none() {
-            let found = reached(&Point { problem: self, parts: &parts, step: 0 })?;
-            // The same for all images: it is decided by the layers, not by numbers.
-            self.run.reached.get_or_init(|| found);
-        }
-        let reached = self.run.reached.get().map(Vec::as_slice).unwrap_or_default();
+        let Some(Tuning { rank, layers }) = phase.unknowns.weights else { return Ok(parts) };
+        let searched = tuned(&Point { problem: self, parts: &parts, step: 0 }, layers)?;
         for (i, weight) in self.run.weights()?.values().enumerate() {
             let known = [Part::Delta(i), Part::Left(i)].iter().any(|p| parts.get(*p).is_some());
-            if known || !reached.contains(&i) {
+            if known || !searched.contains(&i) {
                 continue;
             }
             let rows = weight.dims().first().copied().unwrap_or(1);
@@ -256,9 +252,12 @@ impl Problem<'_, '_> {
             each.iter().map(|parts| Point { problem: self, parts, step: 0 }).collect();
         let pictures = synthesize(&points, &parts)?;
         let targets = stacked(codes.iter().map(|_| &self.picture))?;
-        let objective = self.run.objective(phase, (&targets, None), false)?;
+        let labels = self.labels.as_ref().map(|l| stacked(codes.iter().map(|_| l))).transpose()?;
+        let against = Against { targets: &targets, counted: None, labels: labels.as_ref() };
+        let objective = self.run.objective(phase, against, false)?;
         let mut sums = vec![0.0; codes.len()];
-        for (_, each) in objective.loss(&pictures, &code, (&[], None), &vec![0.0; codes.len()])? {
+        let done = vec![0.0; codes.len()];
+        for (_, each) in objective.loss(&pictures, &code, Beside::default(), &done)? {
             let each = each.to_vec1::<f32>()?;
             sums.iter_mut().zip(each).for_each(|(sum, v)| *sum += f64::from(v));
         }

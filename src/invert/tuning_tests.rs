@@ -2,7 +2,7 @@
 
 use super::evaluate::{Point, evaluate};
 use super::methods::{OPTIMIZE, PTI};
-use super::problem::Problem;
+use super::problem::{Against, Problem};
 use super::tests::{as_alone, foreign, generator, run, several, stats, stopping, values};
 use super::*;
 use crate::control::{Control, Stop};
@@ -137,7 +137,9 @@ fn slopes_of_weights_and_residuals_are_those_of_differences() {
             let draw = Tensor::from_vec(draw, t.dims(), &Device::Cpu).unwrap();
             parts.insert(part, (t + (draw * 0.05).unwrap()).unwrap());
         }
-        let objective = r.objective(last, (&foreign(0), None), true).unwrap();
+        let target = foreign(0);
+        let against = Against { targets: &target, counted: None, labels: None };
+        let objective = r.objective(last, against, true).unwrap();
         let at = |parts: &Parts| {
             let point = [Point { problem: &problem, parts, step: 0 }];
             evaluate(&point, (last, &objective), true).unwrap().remove(0)

@@ -2,6 +2,7 @@
 
 mod backbone;
 mod body;
+pub mod discriminator;
 mod encoder;
 mod foreign;
 #[cfg(test)]
@@ -17,6 +18,7 @@ mod roots;
 mod trunk;
 
 pub use backbone::{Backbone, SMALLEST};
+pub use discriminator::{Discriminator, Judged};
 pub use encoder::{Encoder, EncoderConfig, Move, PassNet, Seen};
 pub use foreign::{Foreign, Found, Place, find as find_foreign};
 pub use recogniser::Recogniser;

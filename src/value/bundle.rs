@@ -14,12 +14,12 @@ use crate::lang::types::ModelFacts;
 use crate::latent::Direction;
 use crate::limits::LIMITS;
 use crate::metric::{Features, FeaturesConfig};
-use crate::network::find_foreign;
+use crate::network::{Discriminator, discriminator, find_foreign};
 use crate::safe::Safe;
 use crate::space::Space;
-use crate::weights::{self, Checkpoint};
+use crate::weights::{self, Checkpoint, Network};
 use candle_core::Device;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 /// The opened files of a generator; their tensors are not read yet.
@@ -30,6 +30,8 @@ struct Bundle {
     attributes: Option<Checkpoint>,
     directions: Option<Checkpoint>,
     encoder: Option<EncoderSource>,
+    /// The file that may hold a discriminator.
+    judge: Option<PathBuf>,
 }
 
 /// Opens the generator embedded in the binary.
@@ -44,6 +46,7 @@ pub(super) fn faces(device: &Device) -> Result<Loaded> {
         attributes: Some(open(embedded::ATTRIBUTES)?),
         directions: Some(open(embedded::DIRECTIONS)?),
         encoder: Some(EncoderSource::Embedded(embedded::ENCODER)),
+        judge: None,
     };
     files.read(device)
 }
@@ -70,7 +73,8 @@ impl Bundle {
         } else {
             inside().then(|| EncoderSource::File(path.to_owned()))
         };
-        Ok(Self { generator, known: None, attributes: None, directions: None, encoder })
+        let judge = Some(path.to_owned());
+        Ok(Self { generator, known: None, attributes: None, directions: None, encoder, judge })
     }
 
     fn folder(path: &Path) -> Result<Self> {
@@ -96,6 +100,7 @@ impl Bundle {
             attributes: part("attributes.safetensors")?,
             directions: part("directions.safetensors")?,
             encoder: encoder.exists().then_some(EncoderSource::File(encoder)),
+            judge: Some(path.join("discriminator.safetensors")).filter(|file| file.is_file()),
         })
     }
 
@@ -118,7 +123,7 @@ impl Bundle {
     /// Describes the generator of these files; each part is read on first use.
     fn read(self, device: &Device) -> Result<Loaded> {
         let beside = self.beside();
-        let Self { generator: file, known, attributes, directions, encoder } = self;
+        let Self { generator: file, known, attributes, directions, encoder, judge } = self;
         let (dtype, provenance, notes) =
             (file.weights.list().dtypes(), file.provenance.clone(), file.notes.clone());
         let whole = file.clone();
@@ -156,6 +161,7 @@ impl Bundle {
             directions,
             features,
             encoder,
+            discriminator: judged(judge, device.clone()),
             sha256,
             settings,
             beside,
@@ -217,4 +223,12 @@ fn features(
         let network = Features::new("attributes", config.clone(), file.weights.clone(), &device)?;
         Ok(Arc::new(network))
     }))
+}
+/// The discriminator in a file, if there is one.
+fn judged(file: Option<PathBuf>, device: Device) -> Deferred<Option<Box<dyn Discriminator>>> {
+    let Some(file) = file else { return Deferred::ready(None) };
+    Deferred::new(move || {
+        let opened = weights::open_network(&file, &LIMITS, Network::Discriminator)?;
+        discriminator::find(opened, &device)
+    })
 }

@@ -13,7 +13,7 @@ use crate::invert::{PROJECTOR_SAMPLES, WStats};
 use crate::lang::types::ModelFacts;
 use crate::latent::{Direction, ModelId};
 use crate::metric::Features;
-use crate::network::Encoder;
+use crate::network::{Discriminator, Encoder};
 use crate::space::Space;
 use candle_core::{Device, Tensor};
 use std::path::Path;
@@ -37,6 +37,7 @@ pub struct Loaded {
     pub(super) directions: Deferred<Directions>,
     pub(super) features: Option<Deferred<Arc<Features>>>,
     pub(super) encoder: Option<OwnEncoder>,
+    pub(super) discriminator: Deferred<Option<Box<dyn Discriminator>>>,
     pub(super) sha256: Deferred<String>,
     /// Its family, layout and settings.
     pub(super) settings: String,
@@ -147,6 +148,14 @@ impl Loaded {
     fn mean_w(&self) -> Result<Tensor> {
         let mean = spaces::mean(&**self.generator()?, Space::W, None)?;
         Ok(mean.point().squeeze(0)?.detach())
+    }
+
+    /// The discriminator in its file, read at the first call; `None` without one.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or the discriminator is damaged.
+    pub fn discriminator(&self) -> Result<Option<&dyn Discriminator>> {
+        Ok(self.discriminator.get()?.as_deref())
     }
 
     /// Its encoder in words: kind, passes, and the scores of one that was fitted here; `None`

@@ -11,6 +11,7 @@ use crate::generator::{self, Generator, Input};
 use crate::lang::types::ModelFacts;
 use crate::latent::{About, Direction};
 use crate::metric::{Features, FeaturesConfig};
+use crate::network::discriminator;
 use crate::rng::Rng;
 use crate::space::Space;
 use crate::weights::Weights;
@@ -19,8 +20,8 @@ use serde_json::json;
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
-/// A tiny seeded generator with three seeded directions, a seeded feature network and a
-/// seeded encoder, for tests and examples.
+/// A tiny seeded generator with three seeded directions, a seeded feature network, a seeded encoder
+/// and a seeded discriminator, for tests and examples.
 ///
 /// # Errors
 /// When a tensor cannot be made on that device.
@@ -52,6 +53,7 @@ pub(super) fn toy(device: &Device) -> Result<Loaded> {
     let features = Features::new("toy features", config, weights, device)?;
     let sha256 = Deferred::ready(String::new());
     let encoder = OwnEncoder::announce(EncoderSource::Toy, &spec, &sha256, device)?;
+    let discriminator = discriminator::toy(0, [spec.channels, spec.width], device)?;
     Ok(Loaded {
         facts: Arc::new(facts),
         dtype: "f32".into(),
@@ -63,6 +65,7 @@ pub(super) fn toy(device: &Device) -> Result<Loaded> {
         directions: Deferred::ready(directions),
         features: Some(Deferred::ready(Arc::new(features))),
         encoder: Some(encoder),
+        discriminator: Deferred::ready(Some(discriminator)),
         sha256,
         settings: "toy".into(),
         beside: Deferred::ready(String::new()),

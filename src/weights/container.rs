@@ -46,11 +46,23 @@ pub(super) struct Draft {
     pub(super) whole: Option<Source>,
 }
 
+/// The network that is read of a file that holds several.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Network {
+    /// The generator: its averaged copy where there is one.
+    #[default]
+    Generator,
+    /// The discriminator.
+    Discriminator,
+}
+
 /// A file as the containers look at it: its first bytes, and what is inside a zip or a pickle, read
 /// once for all of them.
 pub(super) struct Probe<'a> {
     pub(super) source: &'a Source,
     pub(super) limits: &'a Limits,
+    /// The network that is wanted.
+    pub(super) network: Network,
     /// The first 16 bytes.
     pub(super) head: Vec<u8>,
     /// The entries of a zip.

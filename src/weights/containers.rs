@@ -1,6 +1,6 @@
 //! All containers, and which of them a file is.
 
-use super::container::{Container, Draft, Probe};
+use super::container::{Container, Draft, Network, Probe};
 use super::pickle::{self, Work};
 use super::source::Source;
 use super::zip::{self, Archive};
@@ -31,9 +31,9 @@ impl<'a> Probe<'a> {
     /// Looks at a file.
     ///
     /// Refused: a zip or a pickle that breaks its rules, and bytes that are known to be no model.
-    fn new(source: &'a Source, limits: &'a Limits) -> Result<Self> {
+    fn new(source: &'a Source, limits: &'a Limits, network: Network) -> Result<Self> {
         let head = source.read(0, source.len().min(16))?;
-        let mut probe = Self { source, limits, head, archive: None, pickle: None };
+        let mut probe = Self { source, limits, network, head, archive: None, pickle: None };
         match &probe.head[..] {
             // Before the pickles: a header of 640 bytes begins like one (0x80 0x02).
             h if safetensors::begins(h) => {}
@@ -66,15 +66,23 @@ impl<'a> Probe<'a> {
 /// Tells a file's container and reads all but the numbers; with the bytes that it unfolds to.
 ///
 /// A tar that holds one such file is read as that file.
-pub(super) fn read(source: &Source, limits: &Limits) -> Result<(&'static str, Draft, u64)> {
+pub(super) fn read(
+    source: &Source,
+    limits: &Limits,
+    network: Network,
+) -> Result<(&'static str, Draft, u64)> {
     if let Some(inner) = tar::only_model(source, limits, begins)? {
-        return read_one(&inner, limits);
+        return read_one(&inner, limits, network);
     }
-    read_one(source, limits)
+    read_one(source, limits, network)
 }
 
-fn read_one(source: &Source, limits: &Limits) -> Result<(&'static str, Draft, u64)> {
-    let probe = Probe::new(source, limits)?;
+fn read_one(
+    source: &Source,
+    limits: &Limits,
+    network: Network,
+) -> Result<(&'static str, Draft, u64)> {
+    let probe = Probe::new(source, limits, network)?;
     match CONTAINERS.iter().find(|c| (c.begins)(&probe.head) && (c.holds)(&probe)) {
         Some(container) => {
             let draft = (container.read)(&probe)?;

@@ -46,6 +46,7 @@ mod torch;
 mod zip;
 
 pub use array::{Array, DType, Data};
+pub use container::Network;
 pub use listing::{Listing, OUTSIDE, Shape};
 pub use numpy::npy;
 pub use other::{Other, what_else};
@@ -129,12 +130,21 @@ impl Checkpoint {
 /// One line with file, offset and rule when the file breaks its container's rules or a budget of
 /// `limits`; `Io` when it cannot be read or is not a regular file.
 pub fn open(path: &Path, limits: &Limits) -> Result<Checkpoint> {
+    open_network(path, limits, Network::Generator)
+}
+
+/// As [`open`], for that network of a pickle of NVIDIA's that holds several; other files come with
+/// all that they hold.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_network(path: &Path, limits: &Limits, network: Network) -> Result<Checkpoint> {
     if path.is_dir()
         && let Some(file) = in_folder(path)?
     {
-        return open(&file, limits);
+        return open_network(&file, limits, network);
     }
-    let mut opened = checkpoint(Source::open(path, limits)?, limits)?;
+    let mut opened = checkpoint(Source::open(path, limits)?, limits, network)?;
     if opened.family().is_none() {
         let (settings, shared, note) = beside::read(path);
         opened.notes.extend(note);
@@ -160,7 +170,7 @@ pub fn open_bytes(
     bytes: impl Into<Cow<'static, [u8]>>,
     limits: &Limits,
 ) -> Result<Checkpoint> {
-    checkpoint(Source::bytes(name, bytes), limits)
+    checkpoint(Source::bytes(name, bytes), limits, Network::Generator)
 }
 
 /// Reads the arrays of a file of codes or directions: npy, npz, safetensors, torch. A bare array
@@ -173,8 +183,8 @@ pub fn read_arrays(path: &Path, limits: &Limits) -> Result<BTreeMap<String, Arra
     open(path, limits)?.weights.arrays()
 }
 
-fn checkpoint(source: Source, limits: &Limits) -> Result<Checkpoint> {
-    let (format, draft, bytes) = containers::read(&source, limits)?;
+fn checkpoint(source: Source, limits: &Limits, network: Network) -> Result<Checkpoint> {
+    let (format, draft, bytes) = containers::read(&source, limits, network)?;
     // The cost of reading every tensor once is bounded here, so taking needs no budget.
     let mut spend = Spend::new(bytes);
     draft.tensors.values().try_for_each(|t| t.charge(&mut spend))?;

@@ -71,7 +71,7 @@ const FIRST: [Param; 9] = [
 ];
 
 /// Those after them.
-const LAST: [Param; 14] = [
+const LAST: [Param; 16] = [
     Param::optional(
         "mask",
         &[Kind::Mask],
@@ -104,6 +104,15 @@ const LAST: [Param; 14] = [
     .reads_it()
     .named(),
     Param::optional(
+        "discriminator_file",
+        &[Kind::Text],
+        "-",
+        "the file of the discriminator that terms ask, if not in the model's own: a training \
+         checkpoint of StyleGAN2 (NVIDIA's pickle, rosinality's), DCGAN or BigGAN",
+    )
+    .reads_it()
+    .named(),
+    Param::optional(
         "encoder",
         &[Kind::Text],
         "-",
@@ -111,6 +120,14 @@ const LAST: [Param; 14] = [
          the one that it brings",
     )
     .reads_it()
+    .named(),
+    Param::optional(
+        "levels",
+        &[Kind::Number],
+        "-",
+        "feature maps of the discriminator that count, from its score's side; by default all",
+    )
+    .whole(1, 100)
     .named(),
     Param::optional("noise", &[Kind::Bool], "-", "search the noise maps as well").named(),
     Param::optional(
@@ -187,7 +204,9 @@ const DETAIL_PARTS: [&str; 1 + 4 * METHODS.len()] = {
          is degraded likewise, in this order, before it is compared, and the one shown is clean. \
          With `down: k` the picture is given small, or at full size and then averaged; blur and \
          JPEG it has already. Rounding of JPEG has slope 1. The numbers compare degraded pictures. \
-         Papers"; 1 + 4 * METHODS.len()];
+         `discriminator`, `saliency` and `adversarial` ask the discriminator in the model's own \
+         file, where there is one, or in `discriminator_file`. Papers";
+        1 + 4 * METHODS.len()];
     let mut i = 0;
     while i < METHODS.len() {
         parts[4 * i + 1] = if i == 0 { ": " } else { "; " };

@@ -22,6 +22,7 @@ pub const METHOD: Method = Method {
     steps: Some(300),
     lr: Some(usual_lr),
     weights: &[],
+    best_of: None,
     noise: false,
     params: &[
         SIGMA,

@@ -15,6 +15,7 @@ pub const METHOD: Method = Method {
     steps: Some(1200),
     lr: Some(|_| 0.01),
     weights: &[("l2", 1.0), ("perceptual", 10.0), ("residual", 10.0), ("prior_pn", 0.01)],
+    best_of: None,
     noise: false,
     params: &[],
     plan: steadily,

@@ -18,6 +18,7 @@ pub const METHOD: Method = Method {
     steps: Some(2000),
     lr: None,
     weights: &[],
+    best_of: None,
     noise: false,
     params: &[SIGMA],
     plan,

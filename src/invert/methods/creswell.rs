@@ -18,6 +18,7 @@ pub const METHOD: Method = Method {
     steps: Some(1000),
     lr: Some(|_| 0.01),
     weights: &[("l2", 0.0), ("perceptual", 0.0), ("bce", 1.0), ("prior", 0.01)],
+    best_of: None,
     noise: false,
     params: &[],
     plan,

@@ -19,6 +19,7 @@ pub const METHOD: Method = Method {
     steps: Some(12),
     lr: None,
     weights: &[("dummy_term", 0.5)],
+    best_of: None,
     noise: false,
     params: &[Param::optional(
         "stride",

@@ -17,6 +17,7 @@ pub const METHOD: Method = Method {
     steps: None,
     lr: Some(usual_lr),
     weights: &[],
+    best_of: None,
     noise: false,
     params: &[],
     plan,

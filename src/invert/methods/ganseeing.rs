@@ -21,6 +21,7 @@ pub const METHOD: Method = Method {
     steps: Some(200),
     lr: Some(usual_lr),
     weights: &[("residual", 1.0)],
+    best_of: None,
     noise: false,
     params: &[
         Param::optional(

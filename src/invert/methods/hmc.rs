@@ -22,6 +22,7 @@ pub const METHOD: Method = Method {
     steps: Some(1000),
     lr: Some(|_| 0.05),
     weights: &[],
+    best_of: None,
     noise: false,
     params: &[
         Param::optional(

@@ -19,6 +19,7 @@ pub const METHOD: Method = Method {
     steps: Some(5000),
     lr: Some(|_| 0.01),
     weights: &[("l2", 1.0), ("perceptual", 1.0)],
+    best_of: None,
     noise: true,
     params: &[
         Param::optional(

@@ -18,6 +18,7 @@ pub const METHOD: Method = Method {
     steps: Some(100),
     lr: Some(|_| 0.01),
     weights: &[("in_domain", 2.0)],
+    best_of: None,
     noise: false,
     params: &[],
     plan,

@@ -17,6 +17,7 @@ pub const METHOD: Method = Method {
     steps: Some(100),
     lr: None,
     weights: &[],
+    best_of: None,
     noise: false,
     params: LBFGS.params,
     plan,

@@ -14,6 +14,7 @@ pub const METHOD: Method = Method {
     steps: Some(1300),
     lr: Some(|_| 0.01),
     weights: &[("l2", 1.0), ("perceptual", 1.0), ("prior_pn", 0.001)],
+    best_of: None,
     noise: false,
     params: &[],
     plan: steadily,

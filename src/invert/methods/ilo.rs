@@ -21,6 +21,7 @@ pub const METHOD: Method = Method {
     steps: Some(100),
     lr: Some(usual_lr),
     weights: &[],
+    best_of: None,
     noise: false,
     params: &[
         Param::optional("maps", &[Kind::Number], "3", "of ilo: feature maps that are searched")

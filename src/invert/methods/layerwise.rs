@@ -22,6 +22,7 @@ pub const METHOD: Method = Method {
     steps: Some(1),
     lr: None,
     weights: &[],
+    best_of: None,
     noise: false,
     params: &[
         Param::optional(

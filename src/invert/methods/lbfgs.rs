@@ -18,6 +18,7 @@ pub const METHOD: Method = Method {
     steps: Some(200),
     lr: None,
     weights: &[],
+    best_of: None,
     noise: false,
     params: &[
         Param::optional("history", &[Kind::Number], "10", "lbfgs: number of remembered steps")

@@ -24,6 +24,7 @@ pub const METHOD: Method = Method {
     steps: Some(3000),
     lr: Some(|_| 0.1),
     weights: &[("l2", 1.0), ("perceptual", 1.0)],
+    best_of: None,
     noise: false,
     params: &[
         Param::optional(
@@ -96,6 +97,7 @@ mod tests {
     use crate::control::Control;
     use crate::generator::{Input, Tap, codes, spaces};
     use crate::invert::evaluate::{Point, evaluate};
+    use crate::invert::problem::Against;
     use crate::invert::problem::{Problem, Run};
     use crate::invert::tests::{foreign, generator, run, stats, values};
     use crate::invert::{Init, Inversion};
@@ -158,7 +160,8 @@ mod tests {
         let drawn = Rng::new(3).normals(count * channels);
         let drawn = Tensor::from_vec(drawn, shares.dims(), &Device::Cpu).unwrap();
         parts.insert(Part::Shares(layer), drawn);
-        let objective = run.objective(&phase, (&foreign(0), None), true).unwrap();
+        let against = Against { targets: &foreign(0), counted: None, labels: None };
+        let objective = run.objective(&phase, against, true).unwrap();
         let point = Point { problem: &problem, parts: &parts, step: 0 };
         let e = evaluate(&[point], (&phase, &objective), true).unwrap().remove(0);
         let slope = |wanted: Part| {

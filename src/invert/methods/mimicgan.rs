@@ -20,6 +20,7 @@ pub const METHOD: Method = Method {
     steps: Some(500),
     lr: Some(usual_lr),
     weights: &[],
+    best_of: None,
     noise: false,
     params: &[
         Param::optional("rounds", &[Kind::Number], "20", "of mimicgan: turns of the surrogate")

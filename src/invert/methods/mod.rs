@@ -7,10 +7,12 @@ mod bdinvert;
 mod cma;
 mod consecutive;
 mod creswell;
+mod dgp;
 mod dhr;
 #[cfg(test)]
 mod dummy_method;
 mod encoder;
+mod ganpaint;
 mod ganseeing;
 mod hmc;
 mod hybrid;
@@ -29,14 +31,17 @@ mod projector;
 mod pti;
 mod pulse;
 mod stylespace;
+mod ylg;
 
 pub use basincma::METHOD as BASINCMA;
 pub use bdinvert::METHOD as BDINVERT;
 pub use cma::METHOD as CMA;
 pub use consecutive::METHOD as CONSECUTIVE;
 pub use creswell::METHOD as CRESWELL;
+pub use dgp::METHOD as DGP;
 pub use dhr::METHOD as DHR;
 pub use encoder::METHOD as ENCODER;
+pub use ganpaint::METHOD as GANPAINT;
 pub use ganseeing::METHOD as GANSEEING;
 pub use hmc::METHOD as HMC;
 pub use hybrid::METHOD as HYBRID;
@@ -55,11 +60,12 @@ pub use projector::METHOD as PROJECTOR;
 pub use pti::METHOD as PTI;
 pub use pulse::METHOD as PULSE;
 pub use stylespace::METHOD as STYLESPACE;
+pub use ylg::METHOD as YLG;
 
 use super::config::{Config, Method};
 use super::job::Job;
 use super::optimize::{Adam, Adamax, CmaSettings, Optimizer, RmsProp, Sgd, ranger};
-use super::phase::{Mover, Normalise, Phase, Region, Schedule, Tuning, Unknowns};
+use super::phase::{Layers, Mover, Normalise, Pace, Phase, Region, Schedule, Tuning, Unknowns};
 use super::prior::Prior;
 use super::schedule::Curve;
 use crate::error::{Error, Result};
@@ -79,6 +85,9 @@ pub const METHODS: &[&Method] = &[
     &CRESWELL,
     &PTI,
     &DHR,
+    &DGP,
+    &GANPAINT,
+    &YLG,
     &I2S,
     &I2SPP,
     &II2S,
@@ -129,18 +138,22 @@ const SCHEDULE: Param = Param::optional(
 pub const EDITABLE: f64 = 0.2;
 
 /// The steps that tune weights, for the methods that do.
-const TUNE: Param =
-    Param::optional("tune", &[Kind::Number], "400", "of pti and dhr: steps that tune the weights")
-        .whole(0, 1_000_000)
-        .named();
+const TUNE: Param = Param::optional(
+    "tune",
+    &[Kind::Number],
+    "400",
+    "of pti, dhr and ganpaint: steps that tune the weights",
+)
+.whole(0, 1_000_000)
+.named();
 
 /// The rate at which weights are tuned.
 const TUNE_RATE: Param = Param::optional(
     "tune_lr",
     &[Kind::Number],
     "0.05",
-    "of pti and dhr: learning rate of the weights, relative to their size and to the length of \
-     their sums, so that one rate fits all generators",
+    "of pti, dhr, dgp and ganpaint: learning rate of the weights, relative to their size and to the \
+     length of their sums, so that one rate fits all generators",
 )
 .within(0.0, 1e3)
 .named();
@@ -150,7 +163,7 @@ const RANK: Param = Param::optional(
     "rank",
     &[Kind::Number],
     "24",
-    "of pti and dhr: rank of the change of a weight; 0 for no limit",
+    "of pti, dhr, dgp and ganpaint: rank of the change of a weight; 0 for no limit",
 )
 .whole(0, 4096)
 .named();
@@ -161,7 +174,10 @@ fn tuning<'a>(job: &Job<'a>, config: &Config) -> Phase<'a> {
     let usual = descent(job, config, adam);
     Phase {
         verb: "tune",
-        unknowns: Unknowns { weights: Some(Tuning { rank }), ..Unknowns::default() },
+        unknowns: Unknowns {
+            weights: Some(Tuning { rank, layers: Layers::All }),
+            ..Unknowns::default()
+        },
         schedule: Schedule { rate: config.setting("tune_lr"), ..usual.schedule },
         steps: config.setting("tune") as usize,
         ..usual
@@ -223,6 +239,7 @@ fn descent<'a>(job: &Job<'a>, config: &Config, make: fn() -> Box<dyn Optimizer>)
             at: 0.5,
             w_noise: false,
         },
+        pace: Pace::default(),
         normalise: if normalised { Normalise::AfterStep } else { Normalise::Never },
         steps: config.steps_taken(),
         until: config.until,

@@ -16,6 +16,7 @@ pub const METHOD: Method = Method {
     steps: Some(400),
     lr: Some(usual_lr),
     weights: &[],
+    best_of: None,
     noise: false,
     params: &[OPTIMIZER, SCHEDULE],
     plan,

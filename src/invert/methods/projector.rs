@@ -19,6 +19,7 @@ pub const METHOD: Method = Method {
     steps: Some(1000),
     lr: Some(lr),
     weights: &[("l2", 0.0), ("perceptual", 1.0)],
+    best_of: None,
     noise: true,
     params: &[],
     plan,

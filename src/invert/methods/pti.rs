@@ -17,6 +17,7 @@ pub const METHOD: Method = Method {
     steps: Some(150),
     lr: Some(usual_lr),
     weights: &[],
+    best_of: None,
     noise: false,
     params: &[TUNE, TUNE_RATE, RANK],
     plan,

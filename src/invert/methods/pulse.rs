@@ -20,6 +20,7 @@ pub const METHOD: Method = Method {
     steps: Some(100),
     lr: Some(|_| 0.4),
     weights: &[],
+    best_of: None,
     noise: false,
     params: &[SCHEDULE],
     plan,

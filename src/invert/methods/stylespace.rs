@@ -17,6 +17,7 @@ pub const METHOD: Method = Method {
     steps: Some(1000),
     lr: Some(|_| 0.1),
     weights: &[("l2", 1.0), ("perceptual", 1.0)],
+    best_of: None,
     noise: false,
     params: &[],
     plan,

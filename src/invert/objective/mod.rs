@@ -9,7 +9,9 @@
 //! before they are compared, both and the mask are of that size. Losses are divided by the mean
 //! of the mask: a mean squared error is then the mean over the mask's pixels.
 
+mod adversarial;
 mod bce;
+mod discriminator;
 #[cfg(test)]
 mod dummy_term;
 mod geocross;
@@ -18,6 +20,7 @@ mod identity;
 mod in_domain;
 mod l1;
 mod l2;
+mod locality;
 mod lpips;
 mod msssim;
 mod noise;
@@ -27,6 +30,7 @@ mod perceptual;
 mod prior;
 mod prior_pn;
 mod residual;
+mod saliency;
 
 pub use noise::{normalise, regulariser};
 
@@ -55,6 +59,9 @@ pub const TERMS: &[&TermKind] = &[
     &perceptual::TERM,
     &lpips::TERM,
     &identity::TERM,
+    &discriminator::TERM,
+    &saliency::TERM,
+    &adversarial::TERM,
     &offset::TERM,
     &geocross::TERM,
     &prior::TERM,
@@ -62,6 +69,7 @@ pub const TERMS: &[&TermKind] = &[
     &nscd::TERM,
     &residual::TERM,
     &in_domain::TERM,
+    &locality::TERM,
     #[cfg(test)]
     &dummy_term::TERM,
 ];
@@ -78,6 +86,11 @@ pub struct Forward<'t> {
     pub noise: &'t [Tensor],
     /// The residual of a feature map that is searched, `[N, C, h, w]`.
     pub residual: Option<&'t Tensor>,
+    /// The pictures as the generator makes them, before they are degraded and masked.
+    pub whole: &'t Tensor,
+    /// Where weights are tuned: pictures of codes far from those that are searched, by the tuned
+    /// generators and by the untouched one, each `[N, C, H, W]`.
+    pub far: Option<&'t [Tensor; 2]>,
     difference: OnceCell<Tensor>,
 }
 
@@ -88,7 +101,16 @@ impl<'t> Forward<'t> {
         code: &'t Tensor,
         noise: &'t [Tensor],
     ) -> Self {
-        Self { pictures, targets, code, noise, residual: None, difference: OnceCell::new() }
+        Self {
+            pictures,
+            targets,
+            code,
+            noise,
+            residual: None,
+            whole: pictures,
+            far: None,
+            difference: OnceCell::new(),
+        }
     }
 
     /// Pictures minus targets, `[N, C · H · W]`; computed once for all terms.
@@ -144,6 +166,10 @@ pub struct Setup<'s, 'a> {
     pub space: Space,
     /// The pictures to reach as they are compared, `[N, C, H, W]`.
     pub targets: &'s Tensor,
+    /// Their labels, `[N, c_dim]`.
+    pub labels: Option<&'s Tensor>,
+    /// How many of the discriminator's feature maps count, from the score's side; all unless given.
+    pub levels: Option<usize>,
     /// The spread of w, σ_w.
     pub sigma: &'s dyn Fn() -> Result<f64>,
     /// The whitening of w by its mean and covariance.
@@ -173,6 +199,17 @@ pub type MakeTerm = for<'a> fn(&Setup<'_, 'a>) -> Result<Option<Box<dyn Term + '
 
 /// One weighted term of a loss: its name, and a number an image, `[N]`.
 pub type Loss = (&'static str, Tensor);
+
+/// What is searched or made beside the codes and their pictures.
+#[derive(Clone, Copy, Default)]
+pub struct Beside<'t> {
+    /// The noise maps that are searched, each `[N, 1, H, W]`.
+    pub noise: &'t [Tensor],
+    /// The residual of a feature map that is searched, `[N, C, h, w]`.
+    pub residual: Option<&'t Tensor>,
+    /// Pictures of far codes, as [`Forward::far`].
+    pub far: Option<&'t [Tensor; 2]>,
+}
 
 /// The objective for the pictures of a batch.
 pub struct Objective<'a> {
@@ -246,12 +283,12 @@ impl<'a> Objective<'a> {
         &self,
         pictures: &Tensor,
         code: &Tensor,
-        (noise, residual): (&[Tensor], Option<&Tensor>),
+        Beside { noise, residual, far }: Beside<'_>,
         done: &[f64],
     ) -> Result<Vec<Loss>> {
         let seen = self.seen(pictures)?;
         let pair = (&seen, &self.compared);
-        let at = Forward { residual, ..Forward::new(pair, code, noise) };
+        let at = Forward { whole: pictures, residual, far, ..Forward::new(pair, code, noise) };
         let one = |w: &Weighted<'a>| -> Result<Loss> {
             let value = (w.term.value(&at)? * (w.weight / w.term.unit()))?;
             let value = match self.share.as_ref().filter(|_| w.pictures) {

@@ -22,6 +22,8 @@ fn objective<'a>(
             job,
             space: Space::WPlus,
             targets,
+            labels: None,
+            levels: None,
             sigma: &|| Ok(1.0),
             gaussian: &|| unreachable!(),
         };
@@ -59,7 +61,8 @@ fn the_gradient_agrees_with_finite_differences() {
         }
         let input = Input::of(Noise::Maps(maps.clone()));
         let picture = spaces::picture(g.as_ref(), &ws, Space::WPlus, &input).unwrap();
-        let terms = loss.loss(&picture, &ws, (&maps, None), &[0.0]).unwrap();
+        let terms =
+            loss.loss(&picture, &ws, Beside { noise: &maps, ..Beside::default() }, &[0.0]).unwrap();
         assert_eq!(terms.iter().map(|t| t.0).collect::<Vec<_>>(), ["l2", "l1", "offset", "noise"]);
         terms.into_iter().map(|t| t.1).reduce(|a, b| (a + b).unwrap()).unwrap().sum_all().unwrap()
     };
@@ -97,7 +100,7 @@ fn outside_the_mask_every_term_has_a_slope_of_exactly_zero() {
             loss.limited = limited;
             let loss = loss.masked(&mask).unwrap();
             let pictures = Var::from_tensor(&(&targets * -0.5).unwrap()).unwrap();
-            let terms = loss.loss(&pictures, &code, (&[], None), &[0.0; 2]).unwrap();
+            let terms = loss.loss(&pictures, &code, Beside::default(), &[0.0; 2]).unwrap();
             let grads = terms[0].1.sum_all().unwrap().backward().unwrap();
             let slopes = values(grads.get(&pictures).unwrap());
             let inside = |i: usize| weights[i % (32 * 32)] > 0.0;
@@ -122,7 +125,7 @@ fn a_mask_of_ones_is_no_mask_and_a_masked_error_is_the_mean_over_the_mask() {
         if let Some(mask) = mask {
             loss = loss.masked(mask).unwrap();
         }
-        let terms = loss.loss(&picture, &code, (&[], None), &[0.0]).unwrap();
+        let terms = loss.loss(&picture, &code, Beside::default(), &[0.0]).unwrap();
         terms.iter().map(|(_, t)| values(t)[0]).collect()
     };
     let both = [("l2", 1.0), ("l1", 0.5)];
@@ -142,7 +145,7 @@ fn a_mask_of_ones_is_no_mask_and_a_masked_error_is_the_mean_over_the_mask() {
     // Offsets are of the code: no mask counts for them.
     let rows = Tensor::from_vec(Rng::new(1).normals(128), (1, 8, 16), &Device::Cpu).unwrap();
     let offset = |loss: Objective<'_>| {
-        values(&loss.loss(&picture, &rows, (&[], None), &[0.0]).unwrap()[0].1)[0]
+        values(&loss.loss(&picture, &rows, Beside::default(), &[0.0]).unwrap()[0].1)[0]
     };
     let held = || objective(&job, &target, &[("offset", 1.0)]);
     assert_eq!(offset(held()), offset(held().masked(&half).unwrap()));
@@ -173,7 +176,7 @@ fn a_new_term_needs_only_its_formula_and_weights_may_change_on_the_way() {
         let mut loss = Objective::new(&pictures, (None, false)).unwrap();
         let term = Box::new(Brightness);
         loss.push(Weighted { term, weight: 2.0, pictures: true, schedule });
-        let terms = loss.loss(&pictures, &code, (&[], None), &[0.25, 1.0]).unwrap();
+        let terms = loss.loss(&pictures, &code, Beside::default(), &[0.25, 1.0]).unwrap();
         assert_eq!((terms.len(), terms[0].0), (1, "brightness"));
         values(&terms[0].1)
     };

@@ -17,7 +17,9 @@ fn term<'a>(job: &Job<'a>, name: &str, space: Space, targets: &Tensor) -> Weight
     let rows: Vec<f32> = Rng::new(7).normals(4000 * 16);
     let rows: Vec<f32> = rows.iter().enumerate().map(|(i, v)| v * (1 + i % 16) as f32).collect();
     let gaussian = || Whitening::of(&rows, 16, &Device::Cpu);
-    let setup = Setup { job, space, targets, sigma: &|| Ok(2.0), gaussian: &gaussian };
+    let (labels, levels) = (None, None);
+    let setup =
+        Setup { job, space, targets, labels, levels, sigma: &|| Ok(2.0), gaussian: &gaussian };
     kind.weighted(&setup, 1.0).unwrap().unwrap()
 }
 
@@ -181,6 +183,8 @@ fn geocross_is_angle_times_distance_and_0_for_equal_rows() {
         job: &job,
         space: Space::W,
         targets: &target,
+        labels: None,
+        levels: None,
         sigma: &|| Ok(1.0),
         gaussian: &|| unreachable!(),
     };

@@ -161,6 +161,54 @@ fn on_many_minima_basincma_beats_cma_and_cma_beats_adam_at_equal_evaluations() {
     assert!(basin < 0.7 * cma && cma < 0.7 * adam, "Adam {adam} CMA {cma} BasinCMA {basin}");
 }
 
+/// The losses that the official BasinCMA tells CMA-ES for its candidates: those after the last of
+/// the steps of Adam, which begin anew at every candidate (tests/reference/optim/basincma.json).
+#[test]
+fn basincma_tells_the_loss_after_the_last_step_as_pix2latent_does() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/reference/optim/basincma.json");
+    let known: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    let (steps, rate) =
+        (known["steps"].as_u64().unwrap() as usize, known["rate"].as_f64().unwrap());
+    let numbers = |v: &serde_json::Value| -> Vec<f64> {
+        v.as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect()
+    };
+    let settings = CmaSettings { sigma: 1.5, wait: None };
+    for generation in known["generations"].as_array().unwrap() {
+        let told = numbers(&generation["losses"]);
+        for (candidate, told) in generation["candidates"].as_array().unwrap().iter().zip(told) {
+            let candidate = numbers(candidate);
+            let mut optimizer = BasinCma::new(settings, steps);
+            let single = |v: &[f64]| Tensor::new(v, &Device::Cpu).unwrap().to_dtype(DType::F32);
+            let mut at = vec![single(&candidate).unwrap()];
+            let evaluated = |optimizer: &mut BasinCma, at: &[Tensor]| {
+                let (loss, slope) = rastrigin(&vectors::flat(at).unwrap());
+                let gradients = vectors::shaped(&slope, at).unwrap();
+                let worth = Worth { loss, gradients: &gradients, rate, seed: 9 };
+                (loss, optimizer.next(at, &worth).unwrap().unwrap())
+            };
+            evaluated(&mut optimizer, &at);
+            // The candidate of the official run in place of ours.
+            let mut saved = optimizer.save();
+            saved.insert("basin".into(), Stored::Numbers(vec![1.0, 0.0]));
+            saved.insert("candidate".into(), Stored::Numbers(candidate));
+            optimizer.restore(&saved).unwrap();
+            let taken = |o: &BasinCma| numbers_of(o, "basin")[1];
+            for _ in 0..steps {
+                at = evaluated(&mut optimizer, &at).1;
+                assert!(taken(&optimizer) > 0.0, "the candidate is being refined");
+            }
+            let (loss, _) = evaluated(&mut optimizer, &at);
+            assert!(taken(&optimizer) < 0.0, "it was told");
+            assert!((loss / told - 1.0).abs() < 1e-4, "{loss} {told}");
+        }
+    }
+}
+
+fn numbers_of(optimizer: &BasinCma, name: &str) -> Vec<f64> {
+    super::numbers(&optimizer.save(), name).unwrap().to_vec()
+}
+
 #[test]
 fn parameters_keep_their_type() {
     // All states of first-order optimizers are of the parameters' type.

@@ -354,6 +354,8 @@ impl Asked {
             lpips: None,
             recogniser: None,
             encoder: None,
+            discriminator: None,
+            levels: None,
             checkpoint: None,
         })
     }

@@ -4,9 +4,9 @@
 //! Each module in such a file is a persistent object: class name, source code and attributes. The
 //! source is never run or parsed; its sha256 goes to the provenance and distinguishes forks.
 
-use super::container::{Container, Draft, Probe};
-use super::pickle;
+use super::container::{Container, Draft, Network, Probe};
 use super::pickle::value::{Heap, Node, Value};
+use super::pickle::{self, Loaded};
 use super::torch::{Tree, class, module};
 use crate::error::Result;
 use serde_json::{Map, Value as Json, json};
@@ -18,15 +18,23 @@ const NOTICE: usize = 4096;
 pub(super) const CONTAINER: Container = Container {
     name: "nvidia-pickle",
     begins: pickle::begins,
-    holds: |probe| probe.pickle.as_ref().is_some_and(|p| network(&p.heap, &p.root).is_some()),
+    holds: |probe| {
+        let holds = |p: &Loaded| network(&p.heap, &p.root, probe.network).is_some();
+        probe.pickle.as_ref().is_some_and(holds)
+    },
     read,
 };
 
-/// The network that a file is about: `G_ema`, else `G`, else the file's only value.
-fn network(heap: &Heap, root: &Value) -> Option<(&'static str, Value)> {
+/// The network that is wanted of a file: `G_ema`, else `G`; `D`; else the file's only value.
+fn network(heap: &Heap, root: &Value, wanted: Network) -> Option<(&'static str, Value)> {
     let persistent = |v: &Value| matches!(heap.node(v), Some(Node::Persistent(_)));
-    let named = ["G_ema", "G"]
-        .into_iter()
+    let names: &[&'static str] = match wanted {
+        Network::Generator => &["G_ema", "G"],
+        Network::Discriminator => &["D"],
+    };
+    let named = names
+        .iter()
+        .copied()
         .find_map(|k| Some((k, heap.get(root, k).filter(|v| persistent(v))?.clone())));
     named.or_else(|| persistent(root).then(|| ("network", root.clone())))
 }
@@ -38,7 +46,7 @@ fn read(probe: &Probe<'_>) -> Result<Draft> {
         return Err(probe.source.fail(0, "the file does not contain a pickle"));
     };
     let mut tree = Tree::new(probe, loaded);
-    let Some((name, network)) = network(&loaded.heap, &loaded.root) else {
+    let Some((name, network)) = network(&loaded.heap, &loaded.root, probe.network) else {
         return Err(probe.source.fail(0, "the file does not contain a persistent network"));
     };
     if name == "G" {
