@@ -66,7 +66,7 @@ pub const BUILTIN: Builtin = Builtin {
               of the mean over the views. `alpha: 0` is `attributes` of the picture.",
     examples: &[
         Example {
-            code: "ensemble(sample(seed: 1), n: 4)[\"smile\"]",
+            code: "ensemble(sample(seed: 1), n: 4)[\"glasses\"]",
             note: "with four other sets of fine layers",
         },
         Example {

@@ -25,13 +25,14 @@ pub struct Program {
     pub most: Vec<f64>,
 }
 
-/// An optimal point with the proof: its multipliers.
+/// An optimal point, in tests with the proof: its multipliers.
 #[derive(Clone, Debug)]
 pub struct Optimum {
     /// x.
     pub point: Vec<f64>,
     /// A number of 0 or more for each row; `Aᵀ·multipliers = −c`, and each is 0 where its row is
     /// not an equality.
+    #[cfg(test)]
     pub multipliers: Vec<f64>,
 }
 
@@ -59,7 +60,11 @@ impl Program {
         for _ in 0..MOST_STEPS {
             let residual = at.residual(self);
             if residual.optimal(self, &at) {
-                return Ok(Optimum { point: at.x, multipliers: at.z });
+                return Ok(Optimum {
+                    point: at.x,
+                    #[cfg(test)]
+                    multipliers: at.z,
+                });
             }
             if !at.step(self, &residual)? {
                 break;
