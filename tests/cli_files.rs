@@ -282,6 +282,31 @@ fn export_runs_what_has_no_result_and_keeps_it() {
 }
 
 #[test]
+fn info_names_encoders_and_recognisers_and_says_how_to_use_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("net.bin");
+    let one: &[usize] = &[2, 2];
+    let told = |names: &[&str]| {
+        tensors(&path, &names.iter().map(|n| (*n, one)).collect::<Vec<_>>());
+        let facts = said(folder.path(), &["net.bin"]);
+        ["kind", "what", "try"].map(|key| facts[key].as_str().unwrap().to_owned())
+    };
+    let body = ["input_layer.0.weight", "body.0.res_layer.1.weight", "styles.0.convs.0.weight"];
+    let below = |more: &[&str]| -> Vec<String> {
+        let all = body.iter().chain(more);
+        all.map(|name| format!("state_dict.encoder.{name}")).collect()
+    };
+    let named = |all: Vec<String>| told(&all.iter().map(String::as_str).collect::<Vec<_>>());
+    let [kind, what, repair] = named(below(&["latlayer1.weight"]));
+    assert!(kind == "encoder" && what.contains("encoder of pSp") && what.contains("e4e"), "{what}");
+    assert!(repair.contains("encoder: "), "{repair}");
+    let [_, what, _] = named(below(&[]));
+    assert!(what.contains("ReStyle"), "{what}");
+    let [kind, _, repair] = told(&["input_layer.0.weight", "body.0.res_layer.0.weight"]);
+    assert!(kind == "face-recognition" && repair.contains("identity_net"), "{repair}");
+}
+
+#[test]
 fn an_encoder_is_fitted_beside_its_model_and_shown() {
     let folder = tempfile::tempdir().unwrap();
     let pkl = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference/pkl/p4_32_gray.pkl");

@@ -10,15 +10,17 @@ fn small(case: &Case) -> Recognition {
     Recognition::take(case.weights(), &Device::Cpu).unwrap()
 }
 
-/// Embedding and slopes of a face, and the embedding of a picture that is pooled and cut as pSp does.
-fn agrees(case: &Case, width: usize) {
+/// Embedding and slopes of a face, slopes as near as `near`, and the embedding of a picture that is
+/// pooled and cut as pSp does.
+fn agrees(case: &Case, width: usize, near: f64) {
     let own = small(case);
     let face = Var::from_tensor(&filled(&[1, 3, 112, 112], 9001, 0.9)).unwrap();
     let found = own.network.embed(&face).unwrap();
     assert!(apart(&found, case.tensor("embedding")) < 1e-4);
     let sum = (found * filled(&[1, width], 9002, 1.0)).unwrap().sum_all().unwrap();
     let slopes = sum.backward().unwrap().get(&face).unwrap().avg_pool2d(7).unwrap();
-    assert!(apart(&slopes, case.tensor("gradient")) < 1e-4);
+    let error = apart(&slopes, case.tensor("gradient"));
+    assert!(error < near, "slopes: {error}");
     let whole = own.embed(&filled(&[1, 3, 300, 280], 9003, 0.9)).unwrap();
     assert!(apart(&whole, case.tensor("whole")) < 1e-4);
 }
@@ -26,15 +28,16 @@ fn agrees(case: &Case, width: usize) {
 #[test]
 fn arcface_and_curricularface_equal_the_official_code() {
     for name in ["arcface", "curricularface"] {
-        agrees(&Case::open("encoders", name), 64);
+        agrees(&Case::open("encoders", name), 64, 1e-4);
     }
 }
 
 #[test]
 #[ignore = "networks of full size: 300 MB of numbers by a formula"]
 fn recognisers_of_full_size_equal_the_official_code() {
-    for name in ["arcface_full", "curricularface_full"] {
-        agrees(&Case::open("encoders", name), 512);
+    // PyTorch's slopes of the deeper one in f32 are 3e-4 from those in f64.
+    for (name, near) in [("arcface_full", 1e-4), ("curricularface_full", 1e-3)] {
+        agrees(&Case::open("encoders", name), 512, near);
     }
 }
 
@@ -52,15 +55,15 @@ fn files_are_known_below_their_wrappings() {
     let below = |prefix: &str| -> Vec<(String, Tensor)> {
         whole.iter().map(|(name, t)| (format!("{prefix}{name}"), t.clone())).collect()
     };
-    let pictures = [1, 2].map(|k| filled(&[1, 3, 64, 64], k, 0.9));
-    let of = |r: &Recognition| r.measure(&pictures[0], &pictures[1]).unwrap();
-    let plain = small(&case);
+    let picture = filled(&[1, 3, 64, 64], 1, 0.9);
+    let of = |r: &Recognition| r.embed(&picture).unwrap().to_vec2::<f32>().unwrap();
+    let plain = of(&small(&case));
     let count = Tensor::new(&[7i64], &Device::Cpu).unwrap();
-    for prefix in ["", "state_dict.", "backbone.", "state_dict.module.backbone."] {
+    for prefix in ["backbone.", "state_dict.module.backbone."] {
         let mut tensors = below(prefix);
         tensors.push((format!("{prefix}input_layer.1.num_batches_tracked"), count.clone()));
         let found = Recognition::open(&save("net.safetensors", tensors), &Device::Cpu).unwrap();
-        assert_eq!(of(&found), of(&plain), "{prefix}");
+        assert_eq!(of(&found), plain, "{prefix}");
     }
     let refused = |tensors: Vec<(String, Tensor)>| {
         Recognition::open(&save("bad.safetensors", tensors), &Device::Cpu).err().unwrap()

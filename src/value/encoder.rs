@@ -10,7 +10,7 @@ use crate::error::{Error, Kind, Result};
 use crate::generator::Spec;
 use crate::limits::LIMITS;
 use crate::network::{
-    Encoder, EncoderConfig, Found, PassNet, Place, REGRESSION, Regressor, RegressorConfig,
+    Encoder, EncoderConfig, Found, Host, PassNet, REGRESSION, Regressor, RegressorConfig,
     find_foreign,
 };
 use crate::rng::Rng;
@@ -145,8 +145,8 @@ impl OwnEncoder {
                 Box::new(Regressor::new(&name, c, file.weights, &self.device)?)
             }
             Settings::Foreign(found) => {
-                let place = Place { mean: mean()?, rows: self.spec.num_ws };
-                Box::new(found.read(hash, file.weights, place, &self.device)?)
+                let host = Host { mean: mean()?, rows: self.spec.num_ws };
+                Box::new(found.read(hash, file.weights, host, &self.device)?)
             }
         })
     }

@@ -21,7 +21,7 @@ pub struct Found {
 }
 
 /// What the generator of an encoder has.
-pub struct Place {
+pub struct Host {
     /// The mean of w, `[D]`, for a file without one of its own.
     pub mean: Tensor,
     /// Rows of a code in W+.
@@ -83,18 +83,18 @@ impl Found {
         self,
         name: &str,
         weights: Weights,
-        place: Place,
+        host: Host,
         device: &Device,
     ) -> Result<Foreign> {
         let kind = self.kind(weights.file())?;
         let mut weights = weights.below(&self.root).renamed(&kind.layout)?;
         let net = (kind.take)(&mut Taker::new(&mut weights, device))?;
         let [rows, dim] = net.size();
-        let rows = if rows == 1 { place.rows } else { rows };
+        let rows = if rows == 1 { host.rows } else { rows };
         let start = if weights.has("latent_avg") {
             mean(weights.take_any("latent_avg")?, (rows, dim), weights.file())?
         } else {
-            place.mean.broadcast_as((rows, place.mean.elem_count()))?.contiguous()?
+            host.mean.broadcast_as((rows, host.mean.elem_count()))?.contiguous()?
         };
         weights.finish()?;
         let start = start.to_device(device)?.to_dtype(DType::F32)?;

@@ -22,7 +22,7 @@ mod styles;
 mod w;
 mod wplus;
 
-pub use file::{Found, Place, find};
+pub use file::{Found, Host, find};
 pub use run::Foreign;
 
 use super::body::Body;

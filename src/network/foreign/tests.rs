@@ -15,7 +15,7 @@ fn read(case: &Case) -> Foreign {
     let found = find(weights.list()).unwrap();
     let mean = Tensor::zeros(*case.tensor("said").dims().last().unwrap(), DType::F32, &Device::Cpu)
         .unwrap();
-    found.read("0123", weights, Place { mean, rows }, &Device::Cpu).unwrap()
+    found.read("0123", weights, Host { mean, rows }, &Device::Cpu).unwrap()
 }
 
 /// What a pass of the network itself finds of the pictures of a case, each of half the channels.
