@@ -39,7 +39,11 @@ pub fn with_prior_spaces(generator: Arc<dyn Generator>) -> Arc<dyn Generator> {
 pub fn with_samples_of_w(generator: Arc<dyn Generator>, w: &Tensor) -> Result<Arc<dyn Generator>> {
     let points = before_activation(w)?.flatten_all()?.to_vec1::<f32>()?;
     let whitening = Whitening::of(&points, generator.spec().w_dim, generator.device())?;
-    let kept = Kept { of: generator.clone(), whitening: OnceLock::from(whitening), styles: OnceLock::new() };
+    let kept = Kept {
+        of: generator.clone(),
+        whitening: OnceLock::from(whitening),
+        styles: OnceLock::new(),
+    };
     Ok(Arc::new(Keeping { generator, kept: Arc::new(kept) }))
 }
 

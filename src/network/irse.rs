@@ -34,7 +34,7 @@ struct Residual {
 impl Residual {
     fn take(t: &mut Taker<'_>, inputs: usize, stride: usize) -> Result<Self> {
         let before = t.norm("res_layer.0", inputs)?;
-        let first = t.conv("res_layer.1", inputs, [3, 1, 1])?;
+        let first = t.bare_conv("res_layer.1", inputs, [3, 1, 1])?;
         let outputs = first.outputs();
         let slopes = t.prelu("res_layer.2", outputs)?;
         let second = t.conv_norm(["res_layer.3", "res_layer.4"], outputs, [3, stride, 1])?;

@@ -63,14 +63,6 @@ impl<'w> Taker<'w> {
         Ok(self.weights.take(&name, shape)?.to_device(self.device)?)
     }
 
-    /// A bias; 0 where the layer has none.
-    fn bias(&mut self, name: &str, outputs: usize) -> Result<Tensor> {
-        if self.has(name) {
-            return self.take(name, &[outputs]);
-        }
-        Ok(Tensor::zeros(outputs, DType::F32, self.device)?)
-    }
-
     /// The batch normalisation `name`. One without gain and bias (`affine=False`) has 1 and 0.
     ///
     /// # Errors
@@ -89,16 +81,26 @@ impl<'w> Taker<'w> {
         Ok(fixed.affine(&gain, &bias)?)
     }
 
-    /// The convolution `name` of so many inputs, with its bias if it has one.
+    /// The convolution `name` of so many inputs: its size, stride and padding are `how`.
     ///
     /// # Errors
     /// When a tensor is missing or does not fit.
     pub fn conv(&mut self, name: &str, inputs: usize, how: [usize; 3]) -> Result<Conv> {
+        let bare = self.bare_conv(name, inputs, how)?;
+        let bias = self.take(&format!("{name}.bias"), &[bare.outputs()])?;
+        Ok(Conv { bias, ..bare })
+    }
+
+    /// As [`Self::conv`], without a bias.
+    ///
+    /// # Errors
+    /// When the weight is missing or does not fit.
+    pub fn bare_conv(&mut self, name: &str, inputs: usize, how: [usize; 3]) -> Result<Conv> {
         let [size, stride, padding] = how;
-        let (weight, bias) = (format!("{name}.weight"), format!("{name}.bias"));
+        let weight = format!("{name}.weight");
         let outputs = self.size(&weight, 0);
         let weight = self.take(&weight, &[outputs, inputs, size, size])?;
-        let bias = self.bias(&bias, outputs)?;
+        let bias = Tensor::zeros(outputs, DType::F32, self.device)?;
         Ok(Conv { weight, bias, stride, padding })
     }
 
@@ -112,7 +114,7 @@ impl<'w> Taker<'w> {
         inputs: usize,
         how: [usize; 3],
     ) -> Result<Conv> {
-        let conv = self.conv(name, inputs, how)?;
+        let conv = self.bare_conv(name, inputs, how)?;
         let affine = self.norm(norm, conv.outputs())?;
         conv.followed(&affine)
     }
@@ -127,7 +129,7 @@ impl<'w> Taker<'w> {
         inputs: usize,
         how: [usize; 3],
     ) -> Result<Conv> {
-        let conv = self.conv(name, inputs, how)?;
+        let conv = self.bare_conv(name, inputs, how)?;
         let bias = self.take(&format!("{bias}.bias"), &[conv.outputs()])?;
         let affine = self.norm(norm, conv.outputs())?;
         Conv { bias, ..conv }.followed(&affine)
@@ -142,17 +144,26 @@ impl<'w> Taker<'w> {
         Ok(Prelu { slopes: slopes.reshape((1, channels, 1, 1))? })
     }
 
-    /// The fully connected layer `name` of so many inputs, with its bias if it has one, its weights multiplied by `scale`:
+    /// The fully connected layer `name` of so many inputs, its weights multiplied by `scale`:
     /// StyleGAN's keep them at unit size and scale them by `1/√inputs` when they run.
     ///
     /// # Errors
     /// When a tensor is missing or does not fit.
     pub fn dense(&mut self, name: &str, inputs: usize, scale: f64) -> Result<Dense> {
+        let bare = self.bare_dense(name, inputs, scale)?;
+        let bias = self.take(&format!("{name}.bias"), &[bare.outputs()])?;
+        Ok(Dense { bias, ..bare })
+    }
+
+    /// As [`Self::dense`], without a bias.
+    ///
+    /// # Errors
+    /// When the weight is missing or does not fit.
+    pub fn bare_dense(&mut self, name: &str, inputs: usize, scale: f64) -> Result<Dense> {
         let weight = format!("{name}.weight");
         let outputs = self.size(&weight, 0);
         let weight = (self.take(&weight, &[outputs, inputs])? * scale)?;
-        let bias = self.bias(&format!("{name}.bias"), outputs)?;
-        Ok(Dense { weight, bias })
+        Ok(Dense { weight, bias: Tensor::zeros(outputs, DType::F32, self.device)? })
     }
 }
 

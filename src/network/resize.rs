@@ -55,8 +55,8 @@ pub fn area_matrix(from: usize, to: usize) -> Vec<f64> {
     m
 }
 
-/// The matrix of PyTorch's adaptive average pooling: each value is the mean of the whole pixels that
-/// its share of the axis touches, so neighbours may have one in common.
+/// The matrix of PyTorch's adaptive average pooling: each value is the mean of the whole pixels
+/// that its share of the axis touches, so neighbours may have one in common.
 ///
 /// # Shapes
 /// → `[to, from]` row-major.

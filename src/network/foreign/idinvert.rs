@@ -43,7 +43,7 @@ fn take(t: &mut Taker<'_>) -> Result<Box<dyn Net>> {
     }
     let mut last = t.below(&format!("block{}.", blocks.len() + 1));
     let inputs = now * LAST * LAST;
-    let dense = last.dense("fc", inputs, (inputs as f64).powf(-0.5))?;
+    let dense = last.bare_dense("fc", inputs, (inputs as f64).powf(-0.5))?;
     let after = last.norm("bn.bn", dense.outputs())?;
     // Two rows a size of its generator's maps, from 4² on.
     let rows = 2 * blocks.len() + 2;

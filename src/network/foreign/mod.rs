@@ -6,7 +6,8 @@
 //!    that training saved, as several kinds have the same tensors.
 //! 2. The rules of its layout rename the tensors.
 //! 3. Its `take` builds the network, and every tensor must be taken.
-//! 4. [`Foreign`] runs it: the pictures as it was trained on them, the mean of w that its file holds.
+//! 4. [`Foreign`] runs it: the pictures as it was trained on them, the mean of w that its file
+//!    holds.
 
 mod backbone;
 mod e2style;
