@@ -107,7 +107,7 @@ def measure(a, dlib, paths, own):
     wide = max(len(row) for row in rows.values())
     blank = np.full((SIDE, SIDE, 3), 255, np.uint8)
     lines = [np.concatenate(row + [blank] * (wide - len(row)), 1) for row in rows.values()]
-    skimage.io.imsave(out / "sheet.jpg", np.concatenate(lines, 0), quality=90)
+    skimage.io.imsave(out / "sheet.png", np.concatenate(lines, 0), check_contrast=False)
 
 
 def main():

@@ -7,30 +7,36 @@ endif
 let s:cpo = &cpo
 set cpo&vim
 
-let s:functions = ["attributes", "blank", "channel", "compare", "cosine", "degrade",
-\ "diagnose", "direction", "explore", "faces", "files", "fit", "grid", "hist", "identity",
-\ "image", "images", "info", "invert", "ladder", "latent", "len", "lerp", "mae", "mask", "max",
-\ "mean", "measure", "min", "mix", "ms_ssim", "mse", "norm", "paste", "path", "perceptual",
-\ "plot", "print", "psnr", "render", "rmse", "sample", "save", "scatter", "slerp", "ssim",
-\ "strip", "sum", "table", "text", "to"]
+let s:functions = ["attributes", "blank", "channel", "compare", "compose", "cosine", "degrade",
+\ "diagnose", "direction", "ensemble", "explore", "faces", "files", "fit", "grid", "hist",
+\ "identity", "image", "images", "info", "invert", "ladder", "latent", "len", "lerp", "mae",
+\ "mask", "max", "mean", "measure", "min", "mix", "ms_ssim", "mse", "norm", "paint", "paste",
+\ "path", "perceptual", "plot", "print", "psnr", "render", "rmse", "sample", "save", "scatter",
+\ "slerp", "ssim", "strip", "sum", "table", "text", "to"]
 let s:bare = ["mean_w", "pc"]
-let s:arguments = ["a", "align", "along", "b", "ball", "best_of", "bins", "blur", "box",
-\ "camera", "channels", "class", "closed", "code", "codes", "columns", "combine", "cutoff",
-\ "depth", "directions", "down", "ellipse", "face", "feather", "fill", "fill_lr", "fov", "fps",
-\ "frames", "from", "gap", "generations", "geocross", "grey", "ground", "history", "huber",
-\ "identity", "in_domain", "index", "init", "into", "invert", "jpeg", "key", "l1", "l2",
-\ "labels", "layer", "layers", "leapfrog", "log", "lpips", "lpips_heads", "lpips_net", "lr",
-\ "maps", "mask", "match", "method", "minutes", "model", "msssim", "n", "name", "noise",
-\ "noise_lr", "noise_steps", "of", "offset", "optimizer", "out", "outside", "over", "passes",
-\ "path", "perceptual", "picture", "pictures", "pitch", "pose", "prior", "prior_pn", "psi",
-\ "quality", "rank", "refine", "residual", "restarts", "rotate", "samples", "schedule",
-\ "search", "seed", "shift", "sigma", "size", "space", "start", "steps", "t", "temperature",
-\ "to", "truncation", "tune", "tune_lr", "until", "value", "values", "what", "x", "y", "yaw"]
+let s:arguments = ["a", "adversarial", "align", "along", "alpha", "b", "ball", "bce",
+\ "best_of", "bins", "blur", "box", "camera", "channels", "class", "closed", "code", "codes",
+\ "columns", "combine", "compose", "cutoff", "depth", "directions", "discriminator",
+\ "discriminator_file", "down", "ellipse", "encoder", "error", "face", "feather", "fill",
+\ "fill_lr", "fov", "fps", "frames", "from", "gap", "generations", "geocross", "grey",
+\ "ground", "history", "huber", "identity", "identity_net", "in_domain", "index", "init",
+\ "into", "invert", "jpeg", "key", "l1", "l2", "labels", "layer", "layers", "leapfrog",
+\ "levels", "locality", "log", "lpips", "lpips_heads", "lpips_net", "lr", "map", "map_lr",
+\ "map_steps", "maps", "mask", "masks", "match", "method", "minutes", "model", "msssim", "n",
+\ "name", "net", "noise", "noise_lr", "noise_steps", "nscd", "of", "offset", "optimizer",
+\ "out", "outside", "over", "passes", "path", "perceptual", "picture", "pictures", "pitch",
+\ "plateau", "pose", "prior", "prior_pn", "psi", "quality", "rank", "refine", "residual",
+\ "restarts", "rotate", "rounds", "saliency", "samples", "schedule", "search", "seed", "shift",
+\ "sigma", "size", "slack", "space", "start", "steps", "strength", "surrogate", "surrogate_lr",
+\ "t", "temperature", "to", "truncation", "tune", "tune_lr", "units", "until", "value",
+\ "values", "views", "what", "x", "y", "yaw"]
 let s:choices = ["adam", "adamax", "all", "any", "auto", "basincma", "bdinvert", "black",
-\ "center", "changed", "cma", "const", "constant", "cosine", "dhr", "ellipse", "encoder",
-\ "face", "ffhq", "hmc", "hybrid", "i2s", "i2spp", "idinvert", "igan", "ii2s", "ilo", "latent",
-\ "lbfgs", "linear1cycle", "linear1cycledrop", "mean", "none", "optimize", "own", "projector",
-\ "pti", "pulse", "ramp", "random", "ranger", "rmsprop", "sgd", "stylespace", "white"]
+\ "center", "changed", "cma", "consecutive", "const", "constant", "cosine", "creswell", "dgp",
+\ "dhr", "ellipse", "encoder", "face", "ffhq", "ganpaint", "ganseeing", "hmc", "hybrid", "i2s",
+\ "i2spp", "idinvert", "igan", "ii2s", "ilo", "jitter", "largest", "latent", "layerwise",
+\ "lbfgs", "linear1cycle", "linear1cycledrop", "mean", "mganprior", "mimicgan", "mix", "none",
+\ "optimize", "own", "pca", "projector", "pti", "pulse", "ramp", "random", "ranger", "rmsprop",
+\ "sgd", "stylespace", "sum", "white", "ylg"]
 let s:spaces = ["F", "N", "P", "PN", "S", "W", "Z"]
 let s:plus_spaces = ["PN", "W"]
 
