@@ -48,7 +48,7 @@ def run(a, program, out):
 
 def one(a, path, options, files):
     """One portrait inverted with these options, edited and pasted back into the three files."""
-    found, edited, pasted = (text(file.name)[1:-1] for file in files)
+    found, edited, pasted = (file.name for file in files)
     program = (
         f"x = image({text(path)})\nr = invert(x, {options})\nr\ne = r + {a.edit}\n"
         f'save(r, "{found}")\nsave(render(e), "{edited}")\nsave(paste(e, into: x), "{pasted}")\n'
