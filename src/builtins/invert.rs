@@ -86,7 +86,8 @@ pub const BUILTIN: Builtin = Builtin {
         },
         Example {
             code: "a = sample(seed: 3); frames = [render(lerp(a, sample(seed: 4), t)) for t in \
-                   [0, 0.5, 1]]; r = invert(frames, method: consecutive, steps: 5); r[2] - r[0]",
+                   [0, 0.5, 1]]; r = invert(frames, method: consecutive, steps: 5); \
+                   codes = [c for c in r]; codes[2] - codes[0]",
             note: "three frames of one motion, and its direction",
         },
         Example {

@@ -356,12 +356,13 @@ pub trait Generator: Send + Sync {
         Err(no_codes(self.spec(), Space::PN))
     }
 
-    /// The usual directions of its styles over the prior; computed at the first call.
+    /// The usual directions of its styles over the prior; computed at the first call. `None` for a
+    /// generator without a space S, or that does not keep them.
     ///
     /// # Errors
-    /// As [`Self::whitening`].
-    fn style_directions(&self) -> Result<&StyleDirections> {
-        Err(no_codes(self.spec(), Space::S))
+    /// When its samples cannot be drawn.
+    fn style_directions(&self) -> Result<Option<&StyleDirections>> {
+        Ok(None)
     }
 
     /// A layer before its functions of single values, as a map of what it reads, with these

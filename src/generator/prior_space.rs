@@ -144,8 +144,9 @@ impl Generator for Keeping {
         self.kept.whitening()
     }
 
-    fn style_directions(&self) -> Result<&StyleDirections> {
-        self.kept.styles()
+    fn style_directions(&self) -> Result<Option<&StyleDirections>> {
+        let styled = self.spec().spaces.contains(&Space::S);
+        styled.then(|| self.kept.styles()).transpose()
     }
 
     fn affine(&self, layer: usize, read: &Tensor, input: &Input) -> Result<Option<Affine>> {

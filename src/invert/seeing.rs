@@ -36,6 +36,9 @@ pub(super) struct Inverters {
     maps: Vec<Inverter>,
     /// From the first layer's map to the code.
     code: Inverter,
+    /// The share of the way from the mean to the code that they find from pictures, one after the
+    /// other, which comes nearest to the codes of samples: their errors add up.
+    share: f64,
 }
 
 /// A linear map of patches, between deviations from the mean maps.
@@ -237,7 +240,19 @@ impl Inverters {
             let (n, d) = codes.dims2()?;
             Ok([map, codes.reshape((n, d, 1, 1))?])
         })?;
-        Ok(Self { maps, code })
+        let found = Self { maps, code, share: 1.0 };
+        let (mut along, mut square) = (0.0, 0.0);
+        for k in 0..SAMPLES / BATCH {
+            let (codes, input) = samples.batch(k, BATCH)?;
+            let picture = samples.at(&codes, &input, &[Tap::Picture])?.pop().ok_or_else(no_map)?;
+            let mean = found.code.means[1].flatten_from(1)?;
+            let sum = |t: Tensor| t.to_dtype(DType::F64)?.sum_all()?.to_scalar::<f64>();
+            let [own, true_way] = [found.codes(&picture)?, codes].map(|c| c.broadcast_sub(&mean));
+            let own = own?;
+            along += sum((&own * true_way?)?)?;
+            square += sum(own.sqr()?)?;
+        }
+        Ok(Self { share: (along / square.max(f64::MIN_POSITIVE)).clamp(0.0, 1.0), ..found })
     }
 
     /// The codes of pictures, `[N, C, H, W]` → `[N, D]`.
@@ -246,7 +261,9 @@ impl Inverters {
     /// When a tensor operation fails.
     pub fn codes(&self, pictures: &Tensor) -> Result<Tensor> {
         let map = self.maps.iter().try_fold(pictures.clone(), |map, own| own.before(&map))?;
-        Ok(self.code.before(&map)?.flatten_from(1)?)
+        let mean = self.code.means[1].flatten_from(1)?;
+        let way = self.code.before(&map)?.flatten_from(1)?.broadcast_sub(&mean)?;
+        Ok((way * self.share)?.broadcast_add(&mean)?)
     }
 }
 

@@ -43,7 +43,11 @@ fn check(job: &Job<'_>, searched: Space) -> Result<()> {
 fn make<'a>(setup: &Setup<'_, 'a>) -> Result<Option<Box<dyn Term + 'a>>> {
     let from = from(setup.job, setup.space)?;
     let generator = setup.job.generator;
-    Ok(Some(Box::new(Alignment { generator, from, directions: generator.style_directions()? })))
+    let directions = generator.style_directions()?.ok_or_else(|| {
+        Error::runtime("the generator does not keep the directions of its styles")
+            .hint("use nscd: 0")
+    })?;
+    Ok(Some(Box::new(Alignment { generator, from, directions })))
 }
 
 struct Alignment<'a> {

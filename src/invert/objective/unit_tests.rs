@@ -198,7 +198,7 @@ fn nscd_is_that_of_the_styles_and_a_weight_lowers_it() {
     let (job, target) = (Job::new(g.as_ref(), &control), foreign(1));
     let w = Tensor::from_vec(Rng::new(3).normals(2 * 16), (2, 16), &Device::Cpu).unwrap();
     let styles = spaces::rise(g.as_ref(), &w, (Space::W, Space::S), &Input::default()).unwrap();
-    let directions = g.style_directions().unwrap();
+    let directions = g.style_directions().unwrap().unwrap();
     let want = values(&directions.distance(&styles).unwrap());
     for (space, code) in [(Space::W, &w), (Space::S, &styles)] {
         let nscd = term(&job, "nscd", space, &target);

@@ -93,11 +93,8 @@ fn spread(run: &Run<'_>, code: &Code) -> Result<(Tensor, f64)> {
 /// NSCD of the codes, and that of samples.
 fn alignment(run: &Run<'_>, code: &Code) -> Result<Option<(Vec<f64>, f64)>> {
     let generator = run.job.generator;
-    if !generator.spec().spaces.contains(&Space::S) {
-        return Ok(None);
-    }
+    let Some(directions) = generator.style_directions()? else { return Ok(None) };
     let styles = spaces::lift(generator, code, Space::S)?;
-    let directions = generator.style_directions()?;
     let each = directions.distance(styles.point())?.to_dtype(DType::F64)?.to_vec1()?;
     Ok(Some((each, directions.typical)))
 }
