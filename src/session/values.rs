@@ -225,16 +225,10 @@ impl Values {
         let mut generator: Option<Generator> = None;
         for (cell, need) in cells.iter().filter(|c| in_force(c)).zip(&plan.needs) {
             let effect = self.effect(cell);
-            for name in &effect.binds {
-                session.functions.remove(name);
-                session.names.remove(name);
-            }
-            for def in &effect.defines {
-                session.names.remove(&def.name.name);
-                session.functions.insert(def.name.name.clone(), def.clone());
-            }
             if *need == Need::Run {
                 troubles.extend(generator.take().and_then(|g| g.take_up(&mut session).err()));
+            } else {
+                declare(&mut session, &effect);
             }
             let loaded = self.at_hand.get(&cell.id).and_then(|o| o.model.clone());
             generator = loaded.filter(|_| *need == Need::Bind).or(generator);
@@ -268,7 +262,9 @@ impl Values {
                 .recall(session, cell, names)
                 .map_err(|e| e.note(format!("[{}] could not be taken from the journal", cell.id))),
             Need::Run => {
+                // It may read the names that it binds: these keep their values until it has run.
                 if let Err(e) = run(session, cell) {
+                    declare(session, &self.effect(cell));
                     if !stopped(&e) {
                         self.given_up.insert(cell.id);
                     }
@@ -338,6 +334,18 @@ impl Values {
     pub fn shed(&mut self, names: &BTreeSet<String>) {
         self.at_hand
             .retain(|id, outcome| outcome.model.is_some() || !names.contains(&results::name(*id)));
+    }
+}
+
+/// Takes up the functions of a cell, and takes the names that it binds away.
+fn declare(session: &mut eval::State, effect: &Effect) {
+    for name in &effect.binds {
+        session.functions.remove(name);
+        session.names.remove(name);
+    }
+    for def in &effect.defines {
+        session.names.remove(&def.name.name);
+        session.functions.insert(def.name.name.clone(), def.clone());
     }
 }
 

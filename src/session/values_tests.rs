@@ -233,6 +233,17 @@ fn a_stopped_cell_is_named_and_an_interrupt_ends_the_building() {
     assert_eq!(e.kind(), Kind::Interrupted);
 }
 
+#[test]
+fn a_cell_that_reads_the_name_it_binds_runs_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let texts = ["a = 7", "def f(x) = x + a", "big = a + 1", "big = f(big)", "big = big + f(big)"];
+    let (cells, end) = recorded(folder.path(), &texts);
+    let built = build(&mut Values::default(), &base(folder.path()), &cells, "big");
+    assert_eq!(built.ran, [3, 4, 5]);
+    assert_eq!(shown(built.rebuilt.session.names.get("big")), "37");
+    assert_eq!(shown(end.names.get("big")), "37");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(60))]
 
