@@ -159,7 +159,7 @@ mod tests {
         // What was painted before stays.
         let again = painted(&*g, &changed, (layer, &(0..1)), (&mask, 1.0)).unwrap();
         let twice = values(&maps(&changed.with(Part::Residual(layer), again)));
-        let first = |i: usize| i % w < 2 && i / w % h < 2 && i / (w * h) % c == 0;
+        let first = |i: usize| i % w < 2 && i / w % h < 2 && (i / (w * h)).is_multiple_of(c);
         for (i, v) in twice.into_iter().enumerate() {
             assert!(!inside(i) || v == 0.0, "{i}: {v}");
             assert!(!first(i) || (v - 1.0).abs() < 1e-5, "{i}: {v}");
