@@ -2,7 +2,7 @@
 //!
 //! A residual is added to the map that the codes give at its layer, so the map follows when the
 //! codes are edited. Codes that change weights are run one by one, each in a generator of its own.
-//! A map may be composed of those of several codes ([`compose`]).
+//! A map may be composed of those of several codes (`compose`).
 
 use super::{Feature, Generator, Input, Named, Start, Tap, Tapped, compose, pose, spaces};
 use crate::error::{Error, Result};

@@ -1,7 +1,7 @@
 //! Discriminators: the networks that a generator was trained against. They say how real a picture
 //! looks, and their feature maps compare pictures by what mattered in training.
 //!
-//! An architecture is a file with a [`Kind`], and one line in [`KINDS`]. It gets a file's tensors
+//! An architecture is a file with a `Kind`, and one line in `KINDS`. It gets a file's tensors
 //! from below the prefix at which the discriminator lies, and reads them in single precision. Every
 //! picture is judged alone: a discriminator that compares the pictures of a batch (minibatch
 //! standard deviation) sees one picture at a time, as a batch of one.

@@ -19,7 +19,7 @@ const PLACES: usize = 16;
 /// pictures `[N, C, H, W]`, labels `[N, c_dim]` → `[N, 1, h, w]`, at most 16×16 without attention.
 ///
 /// # Errors
-/// As [`super::Discriminator::judge`].
+/// As `judge` of the discriminator.
 pub fn saliency(
     d: &dyn Discriminator,
     pictures: &Tensor,
