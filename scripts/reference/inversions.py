@@ -123,6 +123,20 @@ def state(g):
     return {k: v.clone() for k, v in g.state_dict().items() if "filter" not in k}
 
 
+def descended(parameters, rate, loss):
+    """The losses of the start and of every step of Adam, `[STEPS + 1]`."""
+    optimizer = torch.optim.Adam(parameters, lr=rate)
+    losses = []
+    for step in range(STEPS + 1):
+        value = loss()
+        losses.append(value.item())
+        optimizer.zero_grad()
+        value.backward()
+        if step < STEPS:
+            optimizer.step()
+    return losses
+
+
 def pti(out):
     names("wandb", "lpips", "torchvision", "torchvision.transforms", "models", "models.e4e", "models.e4e.psp",
           "training.projectors", "utils", "utils.log_utils", "utils.models_utils", "PIL")
@@ -142,18 +156,11 @@ def pti(out):
     coach = object.__new__(coaches.BaseCoach)
     coach.lpips_loss, coach.use_wandb, coach.G = lpips, False, g
     w = g.mapping(single(r.standard_normal((1, Z))), None, truncation_psi=0.8).detach()
-    optimizer = torch.optim.Adam(g.parameters(), lr=hyperparameters.pti_learning_rate)
     assert hyperparameters.pti_learning_rate == PTI_RATE and not hyperparameters.use_locality_regularization
     for p in g.parameters():
         p.requires_grad_(True)
-    losses = []
-    for step in range(STEPS + 1):
-        loss, _, _ = coach.calc_loss(coach.forward(w), target(), "x", g, True, w)
-        losses.append(loss.item())
-        optimizer.zero_grad()
-        loss.backward()
-        if step < STEPS:
-            optimizer.step()
+    losses = descended(g.parameters(), PTI_RATE,
+                       lambda: coach.calc_loss(coach.forward(w), target(), "x", g, True, w)[0])
     numbers = {"w": w[:, 0], "losses": losses, "target": target()}
     # Locality: another generator against the first, at a code that the official formula finds.
     with torch.no_grad():
@@ -206,18 +213,14 @@ def ii2s(out):
     net.__dict__.update(opts=options, X_mean=single(mean), X_comp=single(axes), X_stdev=single(sigma))
     g.requires_grad_(False)
     latent = [g.mapping.w_avg.clone().requires_grad_(True) for _ in range(g.num_ws)]
-    optimizer = torch.optim.Adam(latent, lr=RATE)
-    losses = []
-    for step in range(STEPS + 1):
+
+    def loss():
         latent_in = torch.stack(latent).unsqueeze(0)
         picture = g.synthesis(latent_in, noise_mode="const")
-        loss, _ = builder(ref_im_H=target(), ref_im_L=target(), gen_im_H=picture, gen_im_L=picture)
-        loss = loss + net_class.cal_p_norm_loss(net, latent_in)
-        losses.append(loss.item())
-        optimizer.zero_grad()
-        loss.backward()
-        if step < STEPS:
-            optimizer.step()
+        seen, _ = builder(ref_im_H=target(), ref_im_L=target(), gen_im_H=picture, gen_im_L=picture)
+        return seen + net_class.cal_p_norm_loss(net, latent_in)
+
+    losses = descended(latent, RATE, loss)
     write_case(out, "ii2s", weights, {"samples": samples, "losses": torch.tensor(losses), "target": target()},
                {"rate": RATE})
 
@@ -271,19 +274,15 @@ def bdinvert(out):
     # Rows before the base code have no part in the picture; here they stay.
     early, late = start[:, :2], start[:, 2:].clone().requires_grad_(True)
     code = first.clone().requires_grad_(True)
-    optimizer = torch.optim.Adam([late, code], lr=RATE)
-    losses = []
-    for step in range(STEPS + 1):
+
+    def loss():
         detail = torch.cat([early, late], 1)
         picture = g.synthesis(detail, basecode_layer=base, basecode=code)["image"]
-        loss = torch.mean((picture - target()) ** 2) + 10 * perceptual(target(), picture)
-        loss = loss + 10 * torch.mean((code - first) ** 2)
-        loss = loss + 0.01 * torch.mean(projection.project_w2pN(detail[0], *statistics) ** 2)
-        losses.append(loss.item())
-        optimizer.zero_grad()
-        loss.backward()
-        if step < STEPS:
-            optimizer.step()
+        seen = torch.mean((picture - target()) ** 2) + 10 * perceptual(target(), picture)
+        held = 10 * torch.mean((code - first) ** 2)
+        return seen + held + 0.01 * torch.mean(projection.project_w2pN(detail[0], *statistics) ** 2)
+
+    losses = descended([late, code], RATE, loss)
     write_case(out, "bdinvert", weights, {"samples": samples, "losses": torch.tensor(losses), "target": target()},
                {"rate": RATE})
 

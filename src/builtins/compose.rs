@@ -99,11 +99,11 @@ fn laid(pictures: &Tensor, masks: &[Arc<Mask>]) -> Result<(Tensor, Mask)> {
     let mut whole: Option<Mask> = None;
     for (i, mask) in masks.iter().enumerate() {
         mask.check((h, w))?;
-        let weights = mask.at((h, w))?.to_device(pictures.device())?;
+        let weights = mask.at((h, w))?;
+        let own = Mask::new(weights.flatten_all()?.to_vec1::<f32>()?, (h, w), "a part")?;
+        let weights = weights.to_device(pictures.device())?;
         let above = (pictures.narrow(0, i, 1)? - &collage)?.broadcast_mul(&weights)?;
         collage = (collage + above)?;
-        let own = mask.at((h, w))?.flatten_all()?.to_vec1::<f32>()?;
-        let own = Mask::new(own, (h, w), "a part")?;
         whole = Some(match whole {
             Some(all) => all.joined(&own, false)?,
             None => own,

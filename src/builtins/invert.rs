@@ -469,7 +469,7 @@ pub(super) fn with_job<T>(
     };
     let perceptual = match model.features()? {
         Some(own) => Some(Perceptual::new(own.clone())),
-        // Where a discriminator is missing, a perceptual distance stands in for its features.
+        // Without a discriminator a perceptual distance is compared instead of its features.
         None if config.weighs("perceptual") || (judged && discriminator.is_none()) => {
             model.general_features()?.map(Perceptual::borrowed)
         }

@@ -85,7 +85,7 @@ fn written(path: &Path) -> String {
     format!("{:?}", path.to_str().unwrap())
 }
 
-/// The encoder lies in the checkpoint of its generator: it is used at once, and its code is what the
+/// The encoder lies in the checkpoint of its generator and is used at once. Its code is what the
 /// network finds and the mean of the file, so a mean that makes up the difference gives the code of
 /// a sample.
 #[test]

@@ -81,7 +81,8 @@ mod tests {
 
     #[test]
     fn the_distance_is_the_mean_of_one_minus_the_cosines() {
-        // Layer 1 has the samples (1, 0) and (0, 1), so the direction (1, 1)/√2; layer 2 has 2 and 4.
+        // Layer 1 has the samples (1, 0) and (0, 1), so the direction (1, 1)/√2; layer 2 has 2 and
+        // 4.
         let of = codes(&[[1.0, 0.0, 2.0], [0.0, 3.0, 4.0]]);
         let directions = StyleDirections::of(&of, &layers(&[2, 1])).unwrap();
         let angle = std::f64::consts::FRAC_1_SQRT_2;

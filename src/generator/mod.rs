@@ -147,6 +147,11 @@ pub struct Spec {
 }
 
 impl Spec {
+    /// The last layer whose map is at most `side` high, of those with more than one place.
+    pub fn last_layer_within(&self, side: usize) -> Option<usize> {
+        self.layers.iter().rposition(|l| l.height > 1 && l.height <= side)
+    }
+
     /// Number of styles that each row of a W+ code controls, `num_ws` numbers; empty without a
     /// space S.
     ///

@@ -25,7 +25,7 @@ pub enum Edge {
 }
 
 impl Edge {
-    /// The pixel of a side of `n` that stands for the pixel `at`; `None` for grey.
+    /// The pixel of a side of `n` whose value the place `at` gets; `None` for grey.
     fn pixel(self, at: f64, n: usize) -> Option<usize> {
         let last = n.saturating_sub(1) as f64;
         let inside = match self {

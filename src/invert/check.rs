@@ -117,7 +117,7 @@ impl Config {
         if self.lacks_discriminator(job).is_some() {
             let (method, other) = (self.method.name, job.perceptual);
             let other = other.map_or("the squared error", |_| "a perceptual distance");
-            notes.push(format!("no discriminator: {other} stands in for its features in {method}"));
+            notes.push(format!("no discriminator: {method} compares by {other} instead"));
         }
         if let Some(d) = job.discriminator.filter(|_| self.reads_discriminator()) {
             notes.push(format!("features by {}", Safe(d.name())));

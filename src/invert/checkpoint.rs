@@ -90,15 +90,11 @@ fn name_of(problem: &Problem<'_, '_>) -> Result<String> {
     }
     let Run { job, config, phases, .. } = problem.run;
     let encoder = job.encoder.filter(|_| config.reads_encoder());
-    let weight = phases.first().and_then(|p| {
-        p.objective.weights.iter().find(|(name, w)| *name == "perceptual" && *w > 0.0)
-    });
+    let weighed = phases.first().is_some_and(|p| p.weight_of("perceptual") > 0.0);
     // Feature networks are compared by their features of the target: name and weights may both have
     // changed.
-    let features = match job.perceptual.zip(weight) {
-        Some((network, _)) => {
-            network.taps(&problem.picture)?.last().map(content_hash).transpose()?
-        }
+    let features = match job.perceptual.filter(|_| weighed) {
+        Some(network) => network.taps(&problem.picture)?.last().map(content_hash).transpose()?,
         None => None,
     };
     let name = format!(

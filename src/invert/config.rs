@@ -232,7 +232,7 @@ impl Config {
     }
 
     /// The method's own weight of the features of a discriminator, where there is none and the user
-    /// did not ask for it: another distance stands in for them.
+    /// did not ask for it: another distance is compared with this weight instead.
     pub(super) fn lacks_discriminator(&self, job: &Job) -> Option<f64> {
         let own = self.method.weights.iter();
         let weight = own.filter(|(name, w)| COMPARED.contains(name) && *w > 0.0).map(|(_, w)| *w);
@@ -411,8 +411,7 @@ const FEATURE_SIDE: usize = 16;
 /// most a sixteenth of the picture's side, or 16.
 pub fn feature_layer(spec: &Spec) -> Option<usize> {
     let side = (spec.height / FEATURE_PART).max(FEATURE_SIDE);
-    let fits = spec.layers.iter().rposition(|l| l.height <= side && l.height > 1);
-    fits.or(if spec.layers.is_empty() { None } else { Some(0) })
+    spec.last_layer_within(side).or(if spec.layers.is_empty() { None } else { Some(0) })
 }
 
 impl Init {

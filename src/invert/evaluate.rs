@@ -192,9 +192,16 @@ fn nothing() -> Error {
 /// The space of the codes of a batch, and what the generator reads besides them.
 fn reading(points: &[Point<'_, '_, '_>], parts: &Parts) -> Result<(Space, Input)> {
     let Some(first) = points.first() else { return Err(nothing()) };
-    let labels: Vec<&Tensor> = points.iter().filter_map(|p| p.problem.labels.as_ref()).collect();
-    let labels = if labels.is_empty() { None } else { Some(stacked(labels.into_iter())?) };
+    let labels = labels_of(points.iter().map(|p| p.problem))?;
     Ok((first.problem.run.code_space(parts.point()), read_by(parts, labels)))
+}
+
+/// The labels of some images, `[N, c_dim]`; `None` without labels.
+pub(super) fn labels_of<'p, 'r: 'p, 'a: 'r>(
+    problems: impl Iterator<Item = &'p Problem<'r, 'a>>,
+) -> Result<Option<Tensor>> {
+    let each: Vec<&Tensor> = problems.filter_map(|p| p.labels.as_ref()).collect();
+    if each.is_empty() { Ok(None) } else { stacked(each.into_iter()).map(Some) }
 }
 
 /// What the generator reads besides codes: their noise maps, and labels.

@@ -39,7 +39,7 @@ fn generator(case: &str, known: &HashMap<String, Tensor>) -> Arc<dyn Generator> 
     }
 }
 
-/// The random network that stands for LPIPS.
+/// The random network in the place of LPIPS, whose weights are missing here.
 fn features() -> Perceptual {
     let config = json!({
         "input_resolution": 16, "strides": [1, 2, 2], "leaky": 0.2, "grid": 1,

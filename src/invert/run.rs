@@ -2,7 +2,7 @@
 //! with a state of its own.
 
 use super::checkpoint;
-use super::evaluate::{Evaluation, Point, evaluate, holds, row, stacked};
+use super::evaluate::{Evaluation, Point, evaluate, holds, labels_of, row, stacked};
 use super::layerwise;
 use super::objective::{Objective, normalise};
 use super::optimize::Worth;
@@ -98,7 +98,8 @@ impl<'a> Batch<'_, '_, 'a> {
         self.go_on(on)
     }
 
-    /// Ends the phases that have reached their goal or a plateau, and the image where no step is left.
+    /// Ends the phases that have reached their goal or a plateau, and the image where no step is
+    /// left.
     fn end_phases(&mut self, i: usize, loss: f64) {
         let state = &mut self.states[i];
         while !state.finished {
@@ -205,9 +206,7 @@ impl<'a> Batch<'_, '_, 'a> {
             let counted = which.iter().map(|i| self.states[*i].counted(own));
             let counted = counted.collect::<Result<Option<Vec<Tensor>>>>()?;
             let counted = counted.map(|all| stacked(all.iter())).transpose()?;
-            let labels = which.iter().filter_map(|i| self.problems[*i].labels.as_ref());
-            let labels: Vec<&Tensor> = labels.collect();
-            let labels = if labels.is_empty() { None } else { Some(stacked(labels.into_iter())?) };
+            let labels = labels_of(which.iter().map(|i| &self.problems[*i]))?;
             let (counted, labels) = (counted.as_ref(), labels.as_ref());
             let against = Against { targets: &targets, counted, labels };
             let objective = self.run.objective(own, against, true)?;

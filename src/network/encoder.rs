@@ -236,7 +236,8 @@ impl Encoder for PassNet {
 
     fn pass(&self, seen: &Seen<'_>) -> Result<Move> {
         let c = &self.config;
-        let x = Tensor::cat(&[self.fit(seen.pictures)?, self.fit(seen.current)?], 1)?; // [N, 2C, R, R]
+        // [N, 2C, R, R]
+        let x = Tensor::cat(&[self.fit(seen.pictures)?, self.fit(seen.current)?], 1)?;
         let map = self.trunk.last(&x)?;
         let (n, _, side, _) = map.dims4()?;
         let places = map.avg_pool2d(side / c.grid)?.flatten_from(1)?; // [N, C·grid²]

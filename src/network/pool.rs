@@ -4,7 +4,8 @@ use crate::error::Result;
 use candle_core::Tensor;
 
 /// The largest of every window of `size × size`, two pixels apart; size 1, which takes every second
-/// pixel, 2 or 3. With `beyond`, a last window may reach over the edge, as in PyTorch's `ceil_mode`.
+/// pixel, 2 or 3. With `beyond`, a last window may reach over the edge, as in PyTorch's
+/// `ceil_mode`.
 ///
 /// # Shapes
 /// `[N, C, H, W]` → `[N, C, h, w]`, with gradients; with `beyond` no value may be below 0.

@@ -30,8 +30,8 @@ const AGAIN: Duration = Duration::from_millis(20);
 const RGB: u32 = 0x10;
 
 /// Queries tmux; `None` outside tmux, or when it does not answer within `time`. A client that has
-/// just been attached is asked again until its terminal has told tmux its name and version, as kitty
-/// and ghostty do: what they show depends on the version.
+/// just been attached is asked again until its terminal has told tmux its name and version, as
+/// kitty and ghostty do: what they show depends on the version.
 pub fn ask(environment: &Environment, time: Duration) -> Option<Tmux> {
     let start = Instant::now();
     loop {

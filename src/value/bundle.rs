@@ -32,6 +32,8 @@ struct Bundle {
     encoder: Option<EncoderSource>,
     /// The file that may hold a discriminator.
     judge: Option<PathBuf>,
+    /// Whether the options of an encoder in the generator's file say that it draws FFHQ's frame.
+    ffhq: bool,
 }
 
 /// Opens the generator embedded in the binary.
@@ -47,6 +49,7 @@ pub(super) fn faces(device: &Device) -> Result<Loaded> {
         directions: Some(open(embedded::DIRECTIONS)?),
         encoder: Some(EncoderSource::Embedded(embedded::ENCODER)),
         judge: None,
+        ffhq: false,
     };
     files.read(device)
 }
@@ -66,15 +69,17 @@ impl Bundle {
         let generator = weights::open(path, &LIMITS)?;
         let beside = encoder_of(path);
         // pSp and its relatives save their encoder with the generator.
-        let inside =
-            || find_foreign(generator.weights.list()).is_some_and(|found| found.is_clear());
-        let encoder = if beside.is_file() {
-            Some(EncoderSource::File(beside))
-        } else {
-            inside().then(|| EncoderSource::File(path.to_owned()))
-        };
-        let judge = Some(path.to_owned());
-        Ok(Self { generator, known: None, attributes: None, directions: None, encoder, judge })
+        let inside = find_foreign(generator.weights.list());
+        let own = inside.as_ref().filter(|found| found.is_clear()).map(|_| path.to_owned());
+        Ok(Self {
+            known: None,
+            attributes: None,
+            directions: None,
+            encoder: Some(beside).filter(|p| p.is_file()).or(own).map(EncoderSource::File),
+            judge: Some(path.to_owned()),
+            ffhq: inside.is_some_and(|found| found.encodes_faces()),
+            generator,
+        })
     }
 
     fn folder(path: &Path) -> Result<Self> {
@@ -94,6 +99,8 @@ impl Bundle {
             }
         };
         let encoder = encoder_of(path);
+        let inside = find_foreign(generator.weights.list());
+        let ffhq = inside.is_some_and(|found| found.encodes_faces());
         Ok(Self {
             generator,
             known: None,
@@ -101,6 +108,7 @@ impl Bundle {
             directions: part("directions.safetensors")?,
             encoder: encoder.exists().then_some(EncoderSource::File(encoder)),
             judge: Some(path.join("discriminator.safetensors")).filter(|file| file.is_file()),
+            ffhq,
         })
     }
 
@@ -123,7 +131,7 @@ impl Bundle {
     /// Describes the generator of these files; each part is read on first use.
     fn read(self, device: &Device) -> Result<Loaded> {
         let beside = self.beside();
-        let Self { generator: file, known, attributes, directions, encoder, judge } = self;
+        let Self { generator: file, known, attributes, directions, encoder, judge, ffhq } = self;
         let (dtype, provenance, notes) =
             (file.weights.list().dtypes(), file.provenance.clone(), file.notes.clone());
         let whole = file.clone();
@@ -131,7 +139,6 @@ impl Bundle {
             Some([sha256, _]) => Deferred::ready(sha256.to_owned()),
             None => Deferred::new(move || whole.sha256()),
         };
-        let ffhq = find_foreign(file.weights.list()).is_some_and(|found| found.encodes_faces());
         let mut found = registry::recognise(file)?;
         found.config.fingerprint = match known {
             Some([_, fingerprint]) => fingerprint.to_owned(),

@@ -86,8 +86,8 @@ fn of_codes(i: &Inversion) -> impl Iterator<Item = Number> {
         values: each.clone(),
         unit: String::new(),
         definition: format!(
-            "1 − cosine of the styles to their usual direction, averaged over the layers (LSAP, Cao \
-             et al. 2022); a typical sample has {typical:.4}, more is edited less safely"
+            "1 − cosine of the styles to their usual direction, averaged over the layers (LSAP, \
+             Cao et al. 2022); a typical sample has {typical:.4}, more is edited less safely"
         ),
     });
     offsets.into_iter().chain(distance).chain(nscd)

@@ -53,8 +53,8 @@ pub fn json(value: &Value) -> Json {
     }
 }
 
-/// Where a picture was cut out: the corners of its frame, clockwise from its upper left one, and the
-/// landmarks of the face, in pixels of the photograph.
+/// Where a picture was cut out: the corners of its frame, clockwise from its upper left one, and
+/// the landmarks of the face, in pixels of the photograph.
 fn photograph_json(p: &Photograph) -> Json {
     let [w, h] = p.frame.map(|n| n as f64);
     let corners = [[0.0, 0.0], [w, 0.0], [w, h], [0.0, h]].map(|at| p.place.apply(at));

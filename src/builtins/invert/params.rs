@@ -194,9 +194,9 @@ const DETAIL_PARTS: [&str; 1 + 4 * METHODS.len()] = {
                       keeps the \
          best so far. Several pictures at once, as `invert([image(\"a.png\"), image(\"b.png\")])`, \
          take less time than one after the other and give exactly the same results (but for \
-         `consecutive`, which searches them together): `[one for one in r]` lists them. Every term of the loss is traced separately. An encoder begins \
-         at the mean of w (or the start it is given) and corrects the code by looking at target \
-         and reconstruction, pass after pass; the pass with the lowest loss is kept, and hybrid \
+         `consecutive`, which searches them together): `[one for one in r]` lists them. Every term \
+         of the loss is traced separately. An encoder begins at the mean of w (or the start it is \
+         given) and corrects the code by looking at target and reconstruction, pass after pass; the pass with the lowest loss is kept, and hybrid \
          continues from it. In W the layers' corrections are averaged. With a mask the terms \
          compare `target \
          + mask·(picture - target)`, so nothing outside it counts, and losses are means over it. \

@@ -11,6 +11,7 @@ mod program;
 
 use crate::cholesky;
 use crate::error::Result;
+use crate::invert::optimize::vectors::dot;
 use program::Program;
 
 pub use layers::Tolerance;
@@ -50,10 +51,6 @@ struct System {
 struct Solved {
     input: Vec<f64>,
     violation: f64,
-}
-
-fn dot(a: &[f64], b: &[f64]) -> f64 {
-    a.iter().zip(b).map(|(x, y)| x * y).sum()
 }
 
 impl System {

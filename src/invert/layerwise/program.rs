@@ -4,6 +4,7 @@
 
 use crate::cholesky;
 use crate::error::{Error, Result};
+use crate::invert::optimize::vectors::dot;
 
 /// Steps at most; 10 to 30 are usual.
 const MOST_STEPS: usize = 200;
@@ -34,10 +35,6 @@ pub struct Optimum {
     /// not an equality.
     #[cfg(test)]
     pub multipliers: Vec<f64>,
-}
-
-fn dot(a: &[f64], b: &[f64]) -> f64 {
-    a.iter().zip(b).map(|(x, y)| x * y).sum()
 }
 
 fn largest(v: &[f64]) -> f64 {

@@ -49,8 +49,8 @@ pub const METHOD: Method = Method {
 
 fn plan<'a>(job: &Job<'a>, config: &Config) -> Result<Vec<Phase<'a>>> {
     let (phase, settings) = sampled(job, config)?;
-    let generations = count(config, "generations", 1..=100_000)?;
-    let refine = count(config, "refine", 0..=100_000)?;
+    let generations = count(config, "generations")?;
+    let refine = count(config, "refine")?;
     let mover = Mover::Optimizer(Box::new(move || Box::new(BasinCma::new(settings, refine))));
     let search = Phase {
         mover,

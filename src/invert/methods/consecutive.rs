@@ -13,8 +13,8 @@ use crate::space::Space;
 pub const METHOD: Method = Method {
     name: "consecutive",
     paper: "From Continuity to Editability (Xu et al. 2021), without its flow",
-    summary: "the pictures of one motion together, in their order: 300 steps for codes on one line; \
-              with all = [c for c in r], `all[1] - all[0]` is its direction",
+    summary: "the pictures of one motion together, in their order: 300 steps for codes on one \
+              line; with all = [c for c in r], `all[1] - all[0]` is its direction",
     spaces: &[Space::WPlus, Space::W],
     encoder: false,
     steps: Some(300),

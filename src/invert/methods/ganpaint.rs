@@ -46,8 +46,7 @@ const SIDE: usize = 8;
 
 /// The layer whose units are painted: the last one whose map is at most that large.
 fn early_layer(spec: &Spec) -> Option<usize> {
-    let side = (spec.height / PART).max(SIDE);
-    spec.layers.iter().rposition(|l| l.height <= side && l.height > 1)
+    spec.last_layer_within((spec.height / PART).max(SIDE))
 }
 
 fn plan<'a>(job: &Job<'a>, config: &Config) -> Result<Vec<Phase<'a>>> {

@@ -58,7 +58,7 @@ fn plan<'a>(job: &Job<'a>, config: &Config) -> Result<Vec<Phase<'a>>> {
             ..Unknowns::default()
         },
         schedule: Schedule { rate: config.setting("map_lr"), ..usual().schedule },
-        steps: count(config, "map", 0..=1_000_000)?,
+        steps: count(config, "map")?,
         ..usual()
     };
     Ok(vec![seen, usual(), map])

@@ -53,7 +53,7 @@ fn plan<'a>(job: &Job<'a>, config: &Config) -> Result<Vec<Phase<'a>>> {
             .hint("leave `temperature` out"));
     }
     let phase = descent(job, config, adam);
-    let leapfrog = count(config, "leapfrog", 1..=10_000)?;
+    let leapfrog = count(config, "leapfrog")?;
     let settings = HmcSettings { temperature, leapfrog, warmup: phase.steps / leapfrog / 2 };
     Ok(vec![Phase {
         mover: Mover::Optimizer(Box::new(move || Box::new(Hmc::new(settings)))),

@@ -38,8 +38,8 @@ pub const METHOD: Method = Method {
 
 fn plan<'a>(job: &Job<'a>, config: &Config) -> Result<Vec<Phase<'a>>> {
     let settings = LbfgsSettings {
-        history: count(config, "history", 1..=100)?,
-        search: count(config, "search", 2..=100)?,
+        history: count(config, "history")?,
+        search: count(config, "search")?,
         ..LbfgsSettings::default()
     };
     let phase = descent(job, config, adam);

@@ -2,7 +2,6 @@
 
 use super::{count, descent, named, steady};
 use crate::error::{Error, Result};
-use crate::generator::Layer;
 use crate::invert::config::{Config, Method};
 use crate::invert::job::Job;
 use crate::invert::phase::{Composed, Phase, Unknowns};
@@ -40,7 +39,8 @@ pub const METHOD: Method = Method {
             &[Kind::Number],
             "0",
             "of mganprior: side of the feature map at which codes are composed; 0 for the \
-             published one, 8 with a mask, 16 for degraded pictures, otherwise 32, in a picture of 256",
+             published one, 8 with a mask, 16 for degraded pictures, otherwise 32, in a picture of \
+             256",
         )
         .whole(0, 4096)
         .named(),
@@ -61,7 +61,7 @@ fn plan<'a>(job: &Job<'a>, config: &Config) -> Result<Vec<Phase<'a>>> {
 }
 
 fn codes(config: &Config) -> Result<usize> {
-    Ok(match count(config, "codes", 0..=MOST)? {
+    Ok(match count(config, "codes")? {
         0 if config.mask.is_some() => 30,
         0 => 20,
         given => given,
@@ -72,7 +72,7 @@ fn codes(config: &Config) -> Result<usize> {
 fn layer(job: &Job<'_>, config: &Config) -> Result<usize> {
     let spec = job.generator.spec();
     let degraded = config.degrade.iter().next().is_some();
-    let side = match count(config, "compose", 0..=4096)? {
+    let side = match count(config, "compose")? {
         0 => {
             let published = match (config.mask.is_some(), degraded) {
                 (true, _) => 8,
@@ -86,9 +86,7 @@ fn layer(job: &Job<'_>, config: &Config) -> Result<usize> {
     let none =
         || Error::runtime("the generator has no feature maps to compose").hint("method: optimize");
     let sides = spec.layers.iter().map(|l| l.height).filter(|side| *side > 1);
-    let side = side.max(sides.min().ok_or_else(none)?);
-    let fits = |l: &Layer| l.height > 1 && l.height <= side;
-    spec.layers.iter().rposition(fits).ok_or_else(none)
+    spec.last_layer_within(side.max(sides.min().ok_or_else(none)?)).ok_or_else(none)
 }
 
 #[cfg(test)]
@@ -97,8 +95,7 @@ mod tests {
     use crate::control::Control;
     use crate::generator::{Input, Tap, codes, spaces};
     use crate::invert::evaluate::{Point, evaluate};
-    use crate::invert::problem::Against;
-    use crate::invert::problem::{Problem, Run};
+    use crate::invert::problem::{Against, Problem, Run};
     use crate::invert::tests::{foreign, generator, run, stats, values};
     use crate::invert::{Init, Inversion};
     use crate::latent::{Part, Parts};

@@ -47,7 +47,7 @@ pub const METHOD: Method = Method {
 };
 
 fn plan<'a>(job: &Job<'a>, config: &Config) -> Result<Vec<Phase<'a>>> {
-    let rounds = count(config, "rounds", 1..=10_000)?;
+    let rounds = count(config, "rounds")?;
     let steps = config.steps_taken();
     let mut phases = Vec::with_capacity(2 * rounds + 1);
     for round in 0..=rounds {
@@ -68,7 +68,7 @@ fn surrogate<'a>(job: &Job<'a>, config: &Config) -> Result<Phase<'a>> {
         verb: "mimic",
         unknowns: Unknowns { corruption: true, ..Unknowns::default() },
         schedule: Schedule { rate: config.setting("surrogate_lr"), ..usual.schedule },
-        steps: count(config, "surrogate", 0..=100_000)?,
+        steps: count(config, "surrogate")?,
         ..usual
     })
 }

@@ -71,7 +71,6 @@ use super::schedule::Curve;
 use crate::error::{Error, Result};
 use crate::lang::types::{Kind, Param};
 use crate::space::Space;
-use std::ops::RangeInclusive;
 
 /// All methods, in the order in which they are explained.
 pub const METHODS: &[&Method] = &[
@@ -152,8 +151,8 @@ const TUNE_RATE: Param = Param::optional(
     "tune_lr",
     &[Kind::Number],
     "0.05",
-    "of pti, dhr, dgp and ganpaint: learning rate of the weights, relative to their size and to the \
-     length of their sums, so that one rate fits all generators",
+    "of pti, dhr, dgp and ganpaint: learning rate of the weights, relative to their size and to \
+     the length of their sums, so that one rate fits all generators",
 )
 .within(0.0, 1e3)
 .named();
@@ -262,13 +261,16 @@ fn curve(config: &Config) -> Option<Curve> {
     config.word("schedule").and_then(Curve::named)
 }
 
-/// A setting that is a whole number in a range.
-fn count(config: &Config, name: &str, range: RangeInclusive<usize>) -> Result<usize> {
-    let value = config.setting(name);
-    if value.fract() == 0.0 && range.contains(&(value as usize)) {
+/// A setting that is a whole number, in the range of its parameter.
+fn count(config: &Config, name: &str) -> Result<usize> {
+    let (method, value) = (config.method, config.setting(name));
+    let bounds = method.params.iter().find(|p| p.name == name).and_then(|p| p.bounds);
+    let bounds = bounds
+        .ok_or_else(|| Error::runtime(format!("method {} counts no `{name}`", method.name)))?;
+    if value.fract() == 0.0 && bounds.takes(value) {
         return Ok(value as usize);
     }
-    let (from, to) = (range.start(), range.end());
+    let (from, to) = (bounds.from, bounds.to);
     Err(Error::runtime(format!("`{name}` is {value}, it must be a whole number in {from}..{to}"))
         .hint(format!("leave `{name}` out")))
 }

@@ -7,9 +7,9 @@ use crate::metric::{Features, Identity, Recognition};
 use crate::space::Space;
 use candle_core::Tensor;
 
-/// `1 − cos` of the identity embeddings of picture and target, as pSp's identity loss (Richardson et
-/// al. 2021, who weigh it 0.1): by ArcFace or CurricularFace from the user's file ([`Recognition`]),
-/// else by the generator's own network ([`Identity`]).
+/// `1 − cos` of the identity embeddings of picture and target, as pSp's identity loss (Richardson
+/// et al. 2021, who weigh it 0.1): by ArcFace or CurricularFace from the user's file
+/// ([`Recognition`]), else by the generator's own network ([`Identity`]).
 pub(super) const TERM: TermKind = TermKind {
     name: "identity",
     param: weight(

@@ -9,7 +9,8 @@ use crate::space::Space;
 use candle_core::Tensor;
 
 /// Mean squared difference of the code and one pass of the encoder on its picture, which begins
-/// where the encoder's passes begin, at a mean of w: IDInvert's regulariser (Zhu et al. 2020, who weigh it 2).
+/// where the encoder's passes begin, at a mean of w: IDInvert's regulariser (Zhu et al. 2020, who
+/// weigh it 2).
 pub(super) const TERM: TermKind = TermKind {
     name: "in_domain",
     param: weight(

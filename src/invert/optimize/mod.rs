@@ -21,7 +21,7 @@ mod ranger;
 mod rmsprop;
 mod sgd;
 mod sphere;
-mod vectors;
+pub(super) mod vectors;
 mod wolfe;
 
 pub use adam::Adam;

@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use candle_core::{DType, Device, Tensor};
 
 /// The scalar product.
-pub(super) fn dot(a: &[f64], b: &[f64]) -> f64 {
+pub(in crate::invert) fn dot(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(x, y)| x * y).sum()
 }
 

@@ -131,20 +131,20 @@ pub(super) fn warn(
     outcomes: &[State],
 ) {
     let config = &run.config;
-    let mut say = |i: usize, text: String| {
-        let image = (outcomes.len() > 1).then_some(i);
+    let of = |i: usize| (outcomes.len() > 1).then_some(i);
+    let mut say = |image: Option<usize>, text: String| {
         diagnosis.warnings.push(Warning { image, text });
     };
     for (i, state) in outcomes.iter().enumerate() {
         if let Some(why) = &state.unsaved {
-            say(i, format!("no checkpoint was kept: {why}"));
+            say(of(i), format!("no checkpoint was kept: {why}"));
         }
         if let Some(report) = state.optimizer.as_ref().and_then(|o| o.report()) {
-            say(i, report);
+            say(of(i), report);
         }
         if let Some(step) = state.diverged {
             say(
-                i,
+                of(i),
                 format!(
                     "the loss was no longer finite at step {step}; kept is the best before: use a \
                      smaller lr"
@@ -153,22 +153,18 @@ pub(super) fn warn(
         }
     }
     if run.phases.iter().any(|phase| phase.unknowns.corruption) {
-        diagnosis.warnings.push(Warning {
-            image: None,
-            text: "the numbers compare the target with the reconstruction after what was found to \
-                   have happened to it; the one shown is clean"
+        say(
+            None,
+            "the numbers compare the target with the reconstruction after what was found to have \
+             happened to it; the one shown is clean"
                 .into(),
-        });
+        );
     }
-    let mut say = |i: usize, text: String| {
-        let image = (outcomes.len() > 1).then_some(i);
-        diagnosis.warnings.push(Warning { image, text });
-    };
     for (i, offset) in
         diagnosis.offsets.iter().flatten().enumerate().filter(|(_, o)| **o > SAFE_OFFSET)
     {
         say(
-            i,
+            of(i),
             format!(
                 "offsets from W: {offset:.2} σ; edits stay safe below {SAFE_OFFSET}: raise \
                  `offset` or use W"
@@ -182,7 +178,7 @@ pub(super) fn warn(
     };
     for (i, far) in diagnosis.mean_distance.iter().enumerate().filter(|(_, d)| **d > FAR) {
         say(
-            i,
+            of(i),
             format!(
                 "the code lies {far:.1} σ from the mean of {mean}: outside what the generator was \
                  trained on"
@@ -196,7 +192,7 @@ pub(super) fn warn(
     };
     for (i, _) in outcomes.iter().enumerate().filter(|(_, s)| useless(s)) {
         say(
-            i,
+            of(i),
             "no pass of the encoder came nearer than the start, which is kept: try method: \
                 optimize"
                 .into(),
@@ -211,7 +207,7 @@ pub(super) fn warn(
             _ => "; method: pti comes nearer",
         };
         say(
-            i,
+            of(i),
             format!(
                 "the picture is not reached (PSNR {db:.1} dB): perhaps out of the generator's \
                  range{wider}"

@@ -108,8 +108,8 @@ impl Features {
         self.read_raw(&self.raw_scores(pictures)?, [w, h])
     }
 
-    /// As [`Features::read`], from the head's numbers ([`Features::raw_scores`]) of pictures of that
-    /// width and height.
+    /// As [`Features::read`], from the head's numbers ([`Features::raw_scores`]) of pictures of
+    /// that width and height.
     ///
     /// # Shapes
     /// `[N, outputs]` → N lists

@@ -2,9 +2,9 @@
 //! (ajbrock) and Deep Generative Prior store it: residual blocks with spectral norm, self-attention
 //! after one of them, the sum over the places, and a projection on the class.
 //!
-//! A block halves the map where its shortcut has a layer, but the last one. The spectral norm is one power
-//! iteration from the stored vector, as the official code runs it in evaluation. Labels are weights
-//! of the classes.
+//! A block halves the map where its shortcut has a layer, but the last one. The spectral norm is
+//! one power iteration from the stored vector, as the official code runs it in evaluation. Labels
+//! are weights of the classes.
 
 use super::{Discriminator, Judged, Kind};
 use crate::error::{Error, Kind as Fault, Result};

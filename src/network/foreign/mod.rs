@@ -30,6 +30,7 @@ use super::body::Body;
 use super::encoder::{Move, Seen};
 use super::layers::Taker;
 use crate::error::{Error, Kind as ErrorKind, Result};
+use crate::weights::Listing;
 use crate::weights::layout::{Layout, Rule};
 use candle_core::Tensor;
 
@@ -49,6 +50,7 @@ const KINDS: &[&Kind] = &[
 const CHANNELS: usize = 3;
 /// Side of the pictures that most of them were trained on.
 const SIDE: usize = 256;
+
 /// A kind of encoder.
 pub(super) struct Kind {
     /// Its name, as in errors: `e4e`.
@@ -123,6 +125,11 @@ const COMMON: &[Rule] = &[
     Rule::name("../latent_avg", "latent_avg"),
     Rule::ignored("{*}num_batches_tracked", "it counts the batches of training"),
 ];
+
+/// A layout whose names are our own: what they have besides is in [`COMMON`].
+const fn layout(name: &'static str, detect: fn(&Listing) -> bool) -> Layout {
+    Layout { name, detect, rules: COMMON, settings: |listing| Ok(listing.config.clone()) }
+}
 
 #[cfg(test)]
 mod tests;

@@ -1,8 +1,7 @@
 //! pSp, and ReStyle on it.
 
 use super::styles::{self, Plan};
-use super::{COMMON, Kind};
-use crate::weights::layout::Layout;
+use super::{Kind, layout};
 
 /// A pyramid of features and a head a row (Richardson et al. 2021; with six channels ReStyle,
 /// Alaluf et al. 2021).
@@ -10,12 +9,7 @@ pub(super) const KIND: Kind = Kind {
     name: "pSp",
     about: "the encoder of pSp into W+ (Richardson et al. 2021)",
     types: &["GradualStyleEncoder", "ResNetGradualStyleEncoder"],
-    layout: Layout {
-        name: "psp",
-        detect: |listing| styles::detect(listing, true),
-        rules: COMMON,
-        settings: |listing| Ok(listing.config.clone()),
-    },
+    layout: layout("psp", |listing| styles::detect(listing, true)),
     relative: true,
     take: |t| styles::take(t, Plan { pyramid: true, offsets: false }),
 };

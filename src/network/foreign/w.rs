@@ -1,29 +1,21 @@
 //! One w for all layers, from the mean of the last map: pSp's encoder into W, with which HyperStyle
 //! and others begin.
 
-use super::{CHANNELS, COMMON, Kind, Net, reads_pictures};
+use super::{CHANNELS, Kind, Net, layout, reads_pictures};
 use crate::error::Result;
 use crate::network::body::Body;
 use crate::network::encoder::{Move, Seen};
 use crate::network::irse::{self, MARK};
 use crate::network::layers::{Dense, Taker};
-use crate::weights::layout::Layout;
 
 /// See Richardson et al. 2021 and Alaluf et al. 2022.
 pub(super) const KIND: Kind = Kind {
     name: "pSp-W",
     about: "an encoder into W on pSp's network (Richardson et al. 2021)",
     types: &["BackboneEncoderUsingLastLayerIntoW", "SingleStyleCodeEncoder"],
-    layout: Layout {
-        name: "psp-w",
-        detect: |listing| {
-            listing.has(MARK)
-                && listing.has("linear.weight")
-                && !listing.has("output_layer_2.3.weight")
-        },
-        rules: COMMON,
-        settings: |listing| Ok(listing.config.clone()),
-    },
+    layout: layout("psp-w", |listing| {
+        listing.has(MARK) && listing.has("linear.weight") && !listing.has("output_layer_2.3.weight")
+    }),
     relative: true,
     take,
 };

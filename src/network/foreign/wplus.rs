@@ -1,25 +1,21 @@
 //! pSp's encoder without a pyramid: one layer reads the last map, pooled to 7×7, for all rows.
 
 use super::pooled::{Pooled, dimensions};
-use super::{CHANNELS, COMMON, Kind, Net, reads_pictures};
+use super::{CHANNELS, Kind, Net, layout, reads_pictures};
 use crate::error::Result;
 use crate::network::body::Body;
 use crate::network::encoder::{Move, Seen};
 use crate::network::irse::{self, MARK};
 use crate::network::layers::{Dense, Taker};
-use crate::weights::layout::Layout;
 
 /// See Richardson et al. 2021.
 pub(super) const KIND: Kind = Kind {
     name: "pSp-W+",
     about: "an encoder into W+ on pSp's network, without its pyramid (Richardson et al. 2021)",
     types: &["BackboneEncoderUsingLastLayerIntoWPlus"],
-    layout: Layout {
-        name: "psp-wplus",
-        detect: |listing| listing.has(MARK) && listing.has("output_layer_2.3.weight"),
-        rules: COMMON,
-        settings: |listing| Ok(listing.config.clone()),
-    },
+    layout: layout("psp-wplus", |listing| {
+        listing.has(MARK) && listing.has("output_layer_2.3.weight")
+    }),
     relative: true,
     take,
 };
