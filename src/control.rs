@@ -33,11 +33,22 @@ pub struct Progress {
     pub step: usize,
     /// Steps in all.
     pub total: usize,
+    /// The part of the work that is done, 0 to 1. Steps of different phases take different times:
+    /// this counts them by what they cost.
+    pub share: f64,
     /// The terms of the loss, by name, each already weighted; `loss` is their sum. Means over the
     /// batch, for display only.
     pub losses: Vec<(&'static str, f64)>,
     /// The best pictures so far, `[N, C, H, W]` in [-1, 1], when a preview was requested.
     pub preview: Option<Tensor>,
+}
+
+impl Progress {
+    /// The progress of work whose steps all cost the same, without losses and previews.
+    pub fn new(title: String, (step, total): (usize, usize)) -> Self {
+        let share = step as f64 / total.max(1) as f64;
+        Self { title, step, total, share, losses: Vec::new(), preview: None }
+    }
 }
 
 type Listener = dyn Fn(Progress) + Send + Sync;

@@ -5,6 +5,11 @@ pub fn size(width: usize, height: usize) -> String {
     if width == height { format!("{width}²") } else { format!("{width}×{height}") }
 }
 
+/// A number of things: `1 cell`, `2 cells`.
+pub fn count(n: usize, thing: &str) -> String {
+    if n == 1 { format!("1 {thing}") } else { format!("{n} {thing}s") }
+}
+
 /// Bytes in words: `512 B`, `3 kB`, `34 MB`, `2.1 GB`.
 pub fn bytes(n: u64) -> String {
     match n {
@@ -22,6 +27,12 @@ pub fn hex(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn one_thing_is_no_plural() {
+        let said = [0, 1, 2].map(|n| super::count(n, "cell"));
+        assert_eq!(said, ["0 cells", "1 cell", "2 cells"]);
+    }
+
     #[test]
     fn bytes_are_said_shortly() {
         let said = [0, 999, 1000, 34_000_000, 2_150_000_000].map(super::bytes);

@@ -199,7 +199,8 @@ fn the_prompt_shows_and_clears_it() {
     assert!(held > 0 && first.contains("cached   none so far"), "{first}");
     let again = typed(&format!("{search}:cache\n:cache clear\n:cache\n"));
     assert!(again.contains("cached   1, which took "), "{again}");
-    assert!(again.contains(&format!("removed: {held} results")), "{again}");
+    let results = if held == 1 { "result" } else { "results" };
+    assert!(again.contains(&format!("removed: {held} {results},")), "{again}");
     assert!(again.contains("holds    0 results, 0 B of at most 2.0 GB"), "{again}");
     assert_eq!(place.results(), 0);
 }

@@ -387,6 +387,53 @@ fn the_shortcut_inverts_and_saves() {
 }
 
 #[test]
+fn a_stopped_inversion_of_the_shortcut_shows_no_program() {
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(code(&gannet(folder.path(), &["eval", "save(sample(seed: 2), \"me.png\")"])), 0);
+    let mut child = Command::new(env!("CARGO_BIN_EXE_gannet"))
+        .args(["--model", "toy", "invert", "me.png", "--steps", "900000", "--out", "o"])
+        .current_dir(folder.path())
+        .env("GANNET_STATE", folder.path().join("state"))
+        .env("GANNET_CACHE", "off")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // Progress says that the search has begun.
+    let (mut said, mut byte) = (Vec::new(), [0]);
+    let mut stderr = child.stderr.take().unwrap();
+    while !said.ends_with(b"invert W") && stderr.read(&mut byte).unwrap() == 1 {
+        said.push(byte[0]);
+    }
+    let id = child.id().to_string();
+    assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
+    stderr.read_to_end(&mut said).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let said = text(&said);
+    assert!(said.contains("the best so far") && !said.contains("invert("), "{said}");
+}
+
+#[test]
+fn pictures_of_other_sizes_are_compared_in_the_size_of_the_target() {
+    let folder = tempfile::tempdir().unwrap();
+    let save = "x = sample(seed: 2); save(x, \"me.png\"); y = image(\"me.png\", size: 48); \
+                save(y, \"small.png\")";
+    assert_eq!(code(&gannet(folder.path(), &["eval", save])), 0);
+    let compared = |options: &[&str]| {
+        let o = gannet(folder.path(), &[&["compare", "me.png", "small.png"], options].concat());
+        assert_eq!(code(&o), 0, "{}", text(&o.stderr));
+        text(&o.stdout)
+    };
+    let scaled = compared(&[]);
+    let line = "picture: 48×48, scaled to the 32×32 of the target";
+    assert!(scaled.contains(line) && scaled.contains("ssim"), "{scaled}");
+    // Framed as the generator's, both have its size.
+    let framed = compared(&["--align"]);
+    assert!(!framed.contains("scaled") && framed.contains("ssim"), "{framed}");
+}
+
+#[test]
 fn several_pictures_are_inverted_together_into_the_same_files() {
     let folder = tempfile::tempdir().unwrap();
     assert_eq!(

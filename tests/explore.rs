@@ -137,6 +137,10 @@ fn pictures_are_compared_in_words_where_there_are_none() {
     for words in ["target: picture: [picture 32×32", "r: [picture 32×32", "PSNR by region"] {
         assert!(shown.contains(words), "{words}: {shown}");
     }
+    // Whatever can be drawn is looked at.
+    tmux.keys(&[":view r + 1*smile, sample(seed: 2, psi: 0.5)", "Enter"]);
+    let shown = tmux.wait_for("sample(seed: 2, psi: 0.5): [picture 32×32");
+    assert!(shown.contains("target: r + 1*smile: [picture 32×32"), "{shown}");
 }
 
 #[test]

@@ -114,7 +114,7 @@ fn cells_errors_undo_and_help() {
     assert!(enter(&mut pty, "1000 + 234").contains("1234"));
     assert!(enter(&mut pty, "_ * 2").contains("2468"));
     assert!(enter(&mut pty, "_7 + _8").contains("3702"));
-    assert!(enter(&mut pty, "?invert").contains("related:"));
+    assert!(enter(&mut pty, "?psnr").contains("related:"));
     assert!(enter(&mut pty, ":doctor").contains("terminal"));
     assert!(enter(&mut pty, ":ondo").contains(" :undo\r\n"));
     let all = enter(&mut pty, ":history");
@@ -243,7 +243,7 @@ fn sessions_are_listed_with_their_last_picture() {
     let mut pty = session(folder.path());
     let shown = enter(&mut pty, ":sessions");
     let row = |words: &str| shown.lines().find(|l| l.contains(words)).unwrap().to_owned();
-    for words in ["w = sample(seed: 3)", "1 records  toy"] {
+    for words in ["w = sample(seed: 3)", "1 record  toy"] {
         assert!(row(words).contains('▀'), "{shown}");
     }
     pty.send("\x04");
@@ -476,9 +476,16 @@ fn in_tmux_an_inversion_is_watched_stopped_and_shown() {
     // The signature and the parameter's description appear below the line during typing, and then
     // disappear.
     tmux.keys(&["invert(r, sp"]);
-    let hint = tmux.wait_for("╰─ invert(");
-    assert!(hint.contains("space: Z, W, W+"), "{hint}");
+    tmux.wait("the hint", |s| s.contains("╰─ invert(") && s.contains("space: Z, W, W+"));
     tmux.keys(&["C-c"]);
+    // Help that is longer than the screen comes page by page, and leaves the prompt as it was.
+    tmux.keys(&["?invert", "Enter"]);
+    let first = tmux.wait_for("· q quits");
+    assert!(first.contains("invert · ") && !first.contains("40017"), "{first}");
+    tmux.keys(&["Space"]);
+    tmux.wait("the second page", |shown| !shown.contains("invert · ") && shown.contains("q quits"));
+    tmux.keys(&["q"]);
+    tmux.wait("the prompt", |shown| shown.contains("40017") && !shown.contains("q quits"));
     tmux.keys(&[":quit", "Enter"]);
 }
 

@@ -88,7 +88,7 @@ fn job(text: &str, control: &Control) -> String {
         let preview =
             Some(Tensor::full(step as f32 / n as f32, (1, 3, 32, 32), &Device::Cpu).unwrap());
         let losses = vec![("pixel", 1.0 / step as f64)];
-        control.report(Progress { title: "job W+".into(), step, total: n, losses, preview });
+        control.report(Progress { losses, preview, ..Progress::new("job W+".into(), (step, n)) });
         // A stubborn job only ends early when it is aborted.
         if control.stop() == Stop::Abort || (control.stop() != Stop::No && n != STUBBORN) {
             return format!("stopped {:?}", control.stop());
@@ -178,7 +178,7 @@ fn three_lines_in_one_write_all_run_and_what_is_typed_meanwhile_waits() {
     // Keys typed while the work runs are echoed in the view. They wait on the prompt for a Return,
     // after earlier keys.
     pty.send("four\r");
-    pty.wait_for("next: four", 1);
+    pty.wait_for("next prompt: four", 1);
     pty.wait_for("=three=", 1);
     pty.wait_for("four", 2);
     std::thread::sleep(Duration::from_millis(200));
@@ -192,6 +192,31 @@ fn three_lines_in_one_write_all_run_and_what_is_typed_meanwhile_waits() {
     let at: Vec<usize> =
         ["=one=", "=finished 40=", "=three=", "=four="].map(|s| text.find(s).unwrap()).to_vec();
     assert!(at.is_sorted(), "{at:?}");
+}
+
+#[test]
+fn a_text_that_was_typed_while_work_ran_says_that_it_waits_until_it_changes() {
+    let mut pty = Pty::start("child_repl");
+    pty.wait_for("> ", 1);
+    let hint = "typed while it ran: Enter runs it";
+    let mut shown = 0;
+    for (round, (keys, ran)) in [("four", "=fourt="), ("five\r", "=five/t=")].iter().enumerate() {
+        pty.send("run 60\r");
+        pty.wait_for("/60", round + 1);
+        pty.send(keys);
+        pty.wait_for("=finished 60=", round + 1);
+        pty.wait_for(hint, round + 1);
+        std::thread::sleep(Duration::from_millis(200));
+        shown = pty.text().matches(hint).count();
+        pty.send("t\r");
+        pty.wait_for(ran, 1);
+        assert_eq!(pty.text().matches(hint).count(), shown, "{keys:?}");
+    }
+    // A text that was typed at the prompt waits for nothing.
+    pty.send("four\r");
+    pty.wait_for("=four=", 1);
+    pty.send("\x04");
+    assert_eq!(pty.restored().matches(hint).count(), shown);
 }
 
 #[test]

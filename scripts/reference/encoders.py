@@ -32,13 +32,13 @@ def stub(name, **content):
     sys.modules[name] = module
 
 
-def import_from(checkout, *names):
-    """Modules of an official checkout. Their CUDA operators, which no encoder runs, are left out."""
+def import_from(checkout, *names, **operators):
+    """Modules of an official checkout. Their CUDA operators, which no encoder runs, are left out or others."""
     for known in [m for m in sys.modules if m.split(".")[0] in ("models", "criteria", "configs", "utils")]:
         del sys.modules[known]
     sys.path.insert(0, checkout)
     none = lambda *a, **k: None
-    stub("models.stylegan2.op", FusedLeakyReLU=none, fused_leaky_relu=none, upfirdn2d=none)
+    stub("models.stylegan2.op", **dict(FusedLeakyReLU=none, fused_leaky_relu=none, upfirdn2d=none) | operators)
     found = [importlib.import_module(name) for name in names]
     sys.path.remove(checkout)
     return found
@@ -67,8 +67,10 @@ def by_formula(names):
 
 
 def filled(network, root, beside):
-    """Gives a network its weights; the tensors of the whole file, where it lies below `root`."""
-    own = {k: list(v.shape) for k, v in network.state_dict().items() if not k.endswith("num_batches_tracked")}
+    """Gives a network its weights; the tensors of the whole file, where it lies below `root`. Filters stay as they are,
+    and what HyperStyle's heads share has one name."""
+    left_out = ("num_batches_tracked", "kernel")
+    own = {k: list(v.shape) for k, v in network.state_dict().items() if not k.endswith(left_out) and ".hypernet." not in k}
     names = {root + k: v for k, v in own.items()} | beside
     tensors = by_formula(names)
     network.load_state_dict({k: tensors[root + k] for k in own}, strict=False)

@@ -54,14 +54,7 @@ pub fn align(
             }
             row => rows.push(row?),
         }
-        let title = "align".to_owned();
-        control.report(Progress {
-            title,
-            step: index + 1,
-            total: samples.len(),
-            losses: Vec::new(),
-            preview: None,
-        });
+        control.report(Progress::new("align".to_owned(), (index + 1, samples.len())));
     }
     Ok(Alignment { summary: trial::summary(&rows), rows, stopped })
 }

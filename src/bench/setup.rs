@@ -135,7 +135,7 @@ pub(super) fn cross<T: Copy + PartialEq>(
     Ok(found)
 }
 
-/// Methods with the spaces that they search: `projector in W, encoder and hybrid in W and W+`.
+/// Methods with the spaces that they search: `projector in W, i2s and i2spp in W+ and W`.
 fn reach() -> String {
     let mut groups: Vec<(&[Space], Vec<&str>)> = Vec::new();
     for method in METHODS {

@@ -208,8 +208,10 @@ impl Pace {
         let (title, to) = (self.title.clone(), whole.clone());
         whole.child(move |p: Progress| {
             // People may differ in their inversions; this one's represent all of them.
-            let step = person * own + begun + weight * p.step / p.total.max(1);
-            to.report(Progress { title: title.clone(), step, total: people * own, ..p });
+            let done = person * own + begun;
+            let (step, total) = (done + weight * p.step / p.total.max(1), people * own);
+            let share = (done as f64 + weight as f64 * p.share) / total.max(1) as f64;
+            to.report(Progress { title: title.clone(), step, total, share, ..p });
         })
     }
 }

@@ -5,6 +5,7 @@ use crate::builtin::{
     Args, Builtin, Category, CheckedCall, Context, Example, Param, Signature, Type, all_images,
 };
 use crate::error::Result;
+use crate::image::{Filter, Raster, resize};
 use crate::value::{Image, Value, pictures};
 use candle_core::Tensor;
 use std::sync::Arc;
@@ -23,7 +24,7 @@ pub const BUILTIN: Builtin = Builtin {
             Param::required(
                 "b",
                 shared::params::CANDIDATES,
-                "one or more of the same size; each has a column",
+                "one or more, each with a column; one of another size is scaled to that of `a`",
             )
             .variadic(),
         ],
@@ -53,9 +54,22 @@ pub const BUILTIN: Builtin = Builtin {
 /// Longest expression that is used as a caption and a column.
 const NAME: usize = 20;
 
-fn infer(call: &CheckedCall<'_>) -> Result<Type> {
-    shared::same_size(call)?;
+fn infer(_: &CheckedCall<'_>) -> Result<Type> {
     Ok(Type::Table)
+}
+
+/// Pictures in the size of the target, and a line where they had another.
+fn brought(target: &Image, given: Image, name: &str) -> Result<(Image, Option<String>)> {
+    let ([.., height, width], [.., h, w]) = (target.dims(), given.dims());
+    if (width, height) == (w, h) {
+        return Ok((given, None));
+    }
+    let all = Raster::from_tensor(&given.data)?;
+    let resized = |p: &Raster| resize(p, width, height, Filter::Bicubic);
+    let all = all.iter().map(resized).collect::<Result<Vec<_>>>()?;
+    let data = Raster::batch(&all, given.data.device())?;
+    let line = format!("{name}: {w}×{h}, scaled to the {width}×{height} of the target");
+    Ok((Image { data, ..given }, Some(line)))
 }
 
 /// An argument as it is written, where that is short and there is one value of it.
@@ -71,26 +85,49 @@ fn name(args: &Args, param: &str, k: usize, otherwise: String) -> String {
         .unwrap_or(otherwise)
 }
 
+/// Pictures with their names.
+type NamedImages = Vec<(String, Image)>;
+
+/// The candidates in the size of the target, each with its name, and lines about those that were
+/// scaled.
+fn candidates(
+    target: &Image,
+    args: &Args,
+    ctx: &Context<'_>,
+) -> Result<(NamedImages, Vec<String>)> {
+    let found = all_images(&args.many("b"), ctx)?;
+    let (several, mut lines) = (found.len() > 1, Vec::new());
+    let mut named = |(k, b): (usize, Image)| {
+        let otherwise = if several { format!("#{k}") } else { "b".into() };
+        let name = name(args, "b", k, otherwise);
+        let (b, line) = brought(target, b, &name)?;
+        lines.extend(line);
+        Ok((name, b))
+    };
+    let all = found.into_iter().enumerate().map(&mut named).collect::<Result<Vec<_>>>()?;
+    Ok((all, lines))
+}
+
 fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
     let a = args.images("a", ctx)?;
     let given = args.many("b");
-    let found = all_images(&given, ctx)?;
+    let (found, scaled) = candidates(&a, args, ctx)?;
     let target_name = name(args, "a", 0, "a".into());
     let mut columns: Vec<measure::Column> = Vec::with_capacity(found.len());
     let mut target = a.data.clone();
-    for (k, b) in found.iter().enumerate() {
-        let (first, candidate) = shared::align(&a, b).map_err(|e| e.at(given[k].1))?;
+    for (k, (name, b)) in found.into_iter().enumerate() {
+        let (first, candidate) = shared::align(&a, &b).map_err(|e| e.at(given[k].1))?;
         if k == 0 {
             target = first;
         }
-        let otherwise = if found.len() == 1 { "b".into() } else { format!("#{k}") };
-        columns.push((name(args, "b", k, otherwise), candidate));
+        columns.push((name, candidate));
     }
     let mut table = if let [(_, only)] = &columns[..] {
         measure::table(&target, &[("value".into(), only.clone())], ctx)?
     } else {
         measure::table(&a.data, &columns, ctx)?
     };
+    table.notes.splice(0..0, scaled);
     let picture = |data: &Tensor, i: usize, caption: &str| -> Result<Image> {
         let data = data.narrow(0, i.min(data.dim(0)?.saturating_sub(1)), 1)?;
         Ok(Image { captions: vec![caption.to_owned()], ..Image::new(data, "compare") })

@@ -25,7 +25,7 @@ use std::time::Duration;
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(20);
 
 /// Parameters that only some methods read, besides the methods' own.
-const SPECIAL: [&str; 3] = ["passes", "lr", "encoder"];
+const SPECIAL: [&str; 4] = ["passes", "lr", "encoder", "w_encoder"];
 
 /// `invert(picture, space: W+, method: …, steps: …)`
 pub const BUILTIN: Builtin = Builtin {
@@ -148,7 +148,8 @@ fn chosen(
 /// well.
 fn special(given: impl Fn(&str) -> bool) -> impl Iterator<Item = &'static str> {
     let all = SPECIAL.into_iter().chain(METHODS.iter().flat_map(|m| m.params).map(|p| p.name));
-    all.filter(move |name| given(name) && !(*name == "encoder" && given("in_domain")))
+    let read = ["encoder", "w_encoder"];
+    all.filter(move |name| given(name) && !(read.contains(name) && given("in_domain")))
 }
 
 fn infer(call: &CheckedCall<'_>) -> Result<Type> {
@@ -302,6 +303,12 @@ fn config(args: &Args, model: &Loaded, ctx: &Context<'_>) -> Result<Config> {
     c.degrade = degrade::strengths(args)?;
     c.lpips = path(args, "lpips_net").map(|net| (net, path(args, "lpips_heads")));
     (c.recogniser, c.encoder) = (path(args, "identity_net"), path(args, "encoder"));
+    c.w_encoder = path(args, "w_encoder");
+    if c.w_encoder.is_some() && c.encoder.is_none() {
+        return Err(Error::runtime("`w_encoder` finds the code which `encoder` begins with")
+            .at(args.span("w_encoder"))
+            .hint("encoder: \"hyperstyle_ffhq.pt\""));
+    }
     c.discriminator = path(args, "discriminator_file");
     c.levels = args.count("levels")?;
     for param in method.params {
@@ -451,7 +458,8 @@ pub(super) fn with_job<T>(
         _ => None,
     };
     let named = config.encoder.as_deref().filter(|_| config.reads_encoder());
-    let named = named.map(|path| model.encoder_in(path)).transpose()?;
+    let named =
+        named.map(|path| model.encoder_in(path, config.w_encoder.as_deref())).transpose()?;
     let encoder = match &named {
         Some(named) => Some(&**named),
         None if config.reads_encoder() => model.encoder()?,
@@ -497,7 +505,8 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
         // another one never does.
         let classes = labels.as_ref().map(invert::content_hash).transpose()?.unwrap_or_default();
         let (lpips, judge) = (&config.lpips, &config.discriminator);
-        let networks = format!(" {lpips:?} {:?} {:?} {judge:?}", config.recogniser, config.encoder);
+        let encoder = (&config.encoder, &config.w_encoder);
+        let networks = format!(" {lpips:?} {:?} {encoder:?} {judge:?}", config.recogniser);
         let what = format!(
             "{} {} {}{classes}{networks}",
             model.facts.fingerprint,

@@ -24,8 +24,9 @@ pub const BUILTIN: Builtin = Builtin {
     summary: "loads a generator and makes it the current one",
     details: "A session begins with faces, which is inside gannet, unless `--model` names another. \
               Nothing in a file is executed; `gannet info FILE` says what it is and whether it \
-              can be loaded. `G = load(…)` names the generator as well; `sample(model: G)` takes \
-              another than the current one.",
+              can be loaded. A code that `save` wrote is read by `latent(path)`, a direction by \
+              `direction(path)`. `G = load(…)` names the generator as well; `sample(model: G)` \
+              takes another than the current one.",
     examples: &[
         Example { code: "load \"faces\"", note: "the embedded generator" },
         Example { code: "load \"toy\"", note: "the tiny generator of the tests" },

@@ -94,7 +94,8 @@ pub const BUILTIN: Builtin = Builtin {
               or several directions by name; pt the bare tensor that PyTorch loads. safetensors \
               holds codes and directions \
               with their space, generator and origin, which the other files do not name; saving \
-              an inversion saves its code. Paths are \
+              an inversion saves its code. `latent(path)` reads a code back, `direction(path)` a \
+              direction. Paths are \
               relative to `--out`, or to the folder that gannet was started in. Gives the path \
               written.",
     examples: &[

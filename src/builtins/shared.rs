@@ -487,7 +487,7 @@ pub fn number(call: &CheckedCall<'_>) -> Result<Type> {
 }
 
 /// Refuses two pictures of different sizes, as far as these are known.
-pub fn same_size(call: &CheckedCall<'_>) -> Result<()> {
+fn same_size(call: &CheckedCall<'_>) -> Result<()> {
     let size = |arg: &CheckedArg| match &arg.ty {
         Type::Image(size) => *size,
         Type::Latent(c) | Type::Inversion(c) | Type::Path(c) => {

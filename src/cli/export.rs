@@ -8,6 +8,7 @@ use crate::safe::Safe;
 use crate::session::{latest, sessions};
 use crate::store::{Disk, Files, session_folder};
 use crate::ui::notebook::run_stale;
+use crate::ui::runner::remark;
 use crate::ui::{Verbosity, run_plain};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -29,6 +30,9 @@ pub fn export(common: &Common, from: &Path, to: &Path, run: bool) -> Result<u8> 
         page = Page::read(&from)?;
     }
     write(&page, to)?;
+    if !common.quiet {
+        page.warnings.iter().for_each(|line| remark(&format!("note: {line}")));
+    }
     super::out(format!("{}\n", Safe(&to.to_string_lossy())).as_bytes())?;
     if !left.is_empty() {
         let cells: Vec<String> = left.iter().map(usize::to_string).collect();

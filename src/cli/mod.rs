@@ -269,9 +269,12 @@ enum Command {
     Compare {
         /// The target.
         target: PathBuf,
-        /// The pictures to compare with it.
+        /// The pictures to compare with it; one of another size is scaled to that of the target.
         #[arg(required = true)]
         others: Vec<PathBuf>,
+        /// Find the face in each picture and frame it as the generator does.
+        #[arg(long)]
+        align: bool,
     },
     /// List generators: built in, in your model folders, and public ones with how to get them.
     #[command(after_help = models::HELP)]
@@ -406,7 +409,10 @@ fn dispatch(cli: Cli) -> Result<u8> {
             shortcuts::invert(&common, &images, &how, reporting)
         }
         Some(Command::Fit { which }) => fit::fit(&common, &which),
-        Some(Command::Compare { target, others }) => shortcuts::compare(&common, &target, &others),
+        Some(Command::Compare { target, others, align }) => {
+            let pictures = shortcuts::Pictures { target: &target, others: &others, align };
+            shortcuts::compare(&common, &pictures)
+        }
         Some(Command::Explore { what }) => explore::explore(&common, what.as_deref()),
         Some(Command::Models { which: None }) => models::models(&common),
         Some(Command::Models { which: Some(models::Which::Get { name }) }) => {

@@ -77,7 +77,13 @@ fn program(
 
 /// As [`program`], in an existing session.
 pub fn run_in(runner: &mut Runner, source: &Source, sets: &BTreeMap<String, String>) -> Result<u8> {
-    match runner.run(source, sets) {
+    let ran = runner.run(source, sets);
+    ended(runner, source, ran)
+}
+
+/// Shows the error that ended a program; returns the exit code.
+pub fn ended(runner: &mut Runner, source: &Source, ran: Result<()>) -> Result<u8> {
+    match ran {
         Ok(()) => Ok(0),
         Err(e) if e.kind() == Kind::Closed => Ok(0),
         Err(e) => {

@@ -35,7 +35,25 @@ pub fn invert(common: &Common, images: &[PathBuf], how: &How, reporting: Reporti
     let program = batches
         .map(|(images, names)| inversion(images, names, &how))
         .collect::<Result<String>>()?;
-    programs::run_in(&mut runner, &Source::new("invert", program)?, &BTreeMap::new())
+    run_own(&mut runner, &Source::new("invert", program)?)
+}
+
+/// Runs a program that the user has not written: a stop names no place in it.
+fn run_own(runner: &mut Runner, source: &Source) -> Result<u8> {
+    match runner.run(source, &BTreeMap::new()) {
+        Err(e) if e.is_stop() => {
+            runner.complain(&Source::new("", "")?, &placeless(&e));
+            Ok(e.kind().exit_code())
+        }
+        ended => programs::ended(runner, source, ended),
+    }
+}
+
+/// The error without its place.
+fn placeless(e: &Error) -> Error {
+    let bare = Error::new(e.kind(), e.message());
+    let noted = e.notes().iter().fold(bare, |all, note| all.note(note.clone()));
+    e.repair().map_or(noted.clone(), |repair| noted.hint(repair))
 }
 
 /// Names of the results, without endings.
@@ -97,29 +115,46 @@ fn inversion(images: &[PathBuf], names: &[Option<String>], how: &str) -> Result<
     Ok(program)
 }
 
+/// The pictures of a comparison: the first is the target.
+pub struct Pictures<'p> {
+    /// The target.
+    pub target: &'p Path,
+    /// What is compared with it.
+    pub others: &'p [PathBuf],
+    /// Whether the face is found and framed in each, as `image()` does.
+    pub align: bool,
+}
+
+impl Pictures<'_> {
+    /// The call that reads a picture.
+    fn opened(&self, path: &Path) -> Result<String> {
+        let how = if self.align { "" } else { ", align: none" };
+        Ok(format!("image({}{how})", quoted(path)?))
+    }
+}
+
 /// `gannet compare`: on the full screen of a terminal, otherwise each picture beside the target with
-/// its numbers.
-pub fn compare(common: &Common, target: &Path, others: &[PathBuf]) -> Result<u8> {
+/// its numbers. A picture of another size is scaled to that of the target, which a line says.
+pub fn compare(common: &Common, pictures: &Pictures<'_>) -> Result<u8> {
     let options = super::options(common, true);
     let mut runner = super::runner(common, options, Reporting::default())?;
     if runner.full_screens() && common.out.is_none() {
-        return on_screen(&mut runner, target, others);
+        return on_screen(&mut runner, pictures);
     }
-    let target = quoted(target)?;
-    let mut program = String::new();
-    for other in others {
-        let (other, opened) = (quoted(other)?, "align: none");
-        if others.len() > 1 {
-            let _ = writeln!(program, "print({other})");
+    let mut program = format!("target = {}\n", pictures.opened(pictures.target)?);
+    for other in pictures.others {
+        if pictures.others.len() > 1 {
+            let _ = writeln!(program, "print({})", quoted(other)?);
         }
-        let _ = writeln!(program, "compare(image({target}, {opened}), image({other}, {opened}))");
+        let opened = pictures.opened(other)?;
+        let _ = writeln!(program, "picture = {opened}\ncompare(target, picture)");
     }
-    programs::run_in(&mut runner, &Source::new("compare", program)?, &BTreeMap::new())
+    run_own(&mut runner, &Source::new("compare", program)?)
 }
 
-/// Compares pictures of any size on the screen. Every metric measures those of the target's size.
-fn on_screen(runner: &mut Runner, target: &Path, others: &[PathBuf]) -> Result<u8> {
-    match compared(runner, target, others) {
+/// Compares pictures of any size on the screen.
+fn on_screen(runner: &mut Runner, pictures: &Pictures<'_>) -> Result<u8> {
+    match compared(runner, pictures) {
         Ok(mut comparison) => {
             compare::read(&mut comparison, &[], &runner.session.snapshot().state)?;
             runner.compare(comparison).map(|()| 0)
@@ -137,33 +172,27 @@ type Failed = (Option<Source>, Error);
 
 fn compared(
     runner: &mut Runner,
-    target: &Path,
-    others: &[PathBuf],
+    pictures: &Pictures<'_>,
 ) -> std::result::Result<Comparison, Failed> {
     let alone = |e: Error| (None, e);
     let mut run = |program: String| {
         let source = Source::new("compare", program).map_err(alone)?;
         runner.collect(&source).map_err(|e| (Some(source), e))
     };
-    let opened = |path: &Path| Ok(format!("image({}, align: none)", quoted(path)?));
-    let paths = || std::iter::once(target).chain(others.iter().map(PathBuf::as_path));
-    let show = |path: &Path| Ok(format!("show {}\n", opened(path)?));
-    let given = run(paths().map(show).collect::<Result<String>>().map_err(alone)?)?;
+    let paths = || std::iter::once(pictures.target).chain(pictures.others.iter().map(|p| &**p));
+    // The numbers are of the pictures that are read here.
+    let show = |(k, path): (usize, &Path)| {
+        Ok(format!("picture{k} = {}\nshow picture{k}\n", pictures.opened(path)?))
+    };
+    let given = run(paths().enumerate().map(show).collect::<Result<String>>().map_err(alone)?)?;
     let name = |p: &Path| p.file_name().map_or_else(|| shown(p), |n| shown(Path::new(n)));
-    let pictures = compare::pictures(&given).into_iter();
+    let read = compare::pictures(&given).into_iter();
     let mut all: Vec<Candidate> =
-        paths().zip(pictures).map(|(path, p)| Candidate::new(name(path), p)).collect();
-    let sizes: Vec<_> = all.iter().map(|c| (c.picture.width, c.picture.height)).collect();
-    let equal = |at: &usize| sizes[*at] == sizes[0];
-    // The target is read once for all of them.
-    let mut program = format!("x = {}\n", opened(target).map_err(alone)?);
-    for at in (1..all.len()).filter(equal) {
-        let other = opened(&others[at - 1]).map_err(alone)?;
-        let _ = writeln!(program, "measure(x, {other})");
-    }
-    let tables = compare::measured(&run(program)?);
-    for (at, numbers) in (1..all.len()).filter(equal).zip(tables) {
-        all[at].numbers = numbers;
+        paths().zip(read).map(|(path, p)| Candidate::new(name(path), p)).collect();
+    let numbers = |k: usize| format!("compare(picture0, picture{k})\n");
+    let tables = compare::measured(&run((1..all.len()).map(numbers).collect())?);
+    for (candidate, numbers) in all.iter_mut().skip(1).zip(tables) {
+        candidate.numbers = numbers;
     }
     let mut comparison = Comparison::of(all).map_err(alone)?;
     comparison.measure().map_err(alone)?;

@@ -73,7 +73,7 @@ fn the_checker_refuses_what_the_method_does_not_take() {
         let text = format!("{} {}", e.message(), e.repair().unwrap_or_default());
         assert!(e.kind() == Kind::Check && text.contains(words), "{code}: {text}");
     };
-    refused("method: dummy_method, space: S", "dummy_method searches Z or W or W+");
+    refused("method: dummy_method, space: S", "dummy_method searches W+ or W or Z");
     refused("method: dummy_method, stride: 0", "stride");
     refused("method: dummy_method, stride: 1.5", "stride");
     refused("method: dummy_method, dummy_term: -1", "dummy_term");

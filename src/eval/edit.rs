@@ -1,21 +1,21 @@
-//! What an edit did, in one line: identity, what moved most, what else moved, and how far the code
-//! lies from typical ones.
+//! What an edit did, in one line: identity, what was asked for, what else moved, and how far the
+//! code lies from typical ones.
 
 use crate::builtin::{Context, as_latent};
 use crate::error::Result;
-use crate::invert::WStats;
+use crate::invert::{Distance, SAFE_OFFSET, WStats};
 use crate::lang::ast::{BinaryOp, Expr, ExprKind};
 use crate::latent::Code;
 use crate::metric::{Features, Finding, Identity, Level, Metric};
 use crate::space::Space;
 use crate::value::{Loaded, Value};
-use candle_core::{DType, Device, Tensor};
+use candle_core::Tensor;
 
 /// Change of an attribute, in standard deviations over the training set, from which it is named.
 const NAMED: f64 = 0.5;
 /// Change of a probability from which it is named.
 const LIKELY: f64 = 0.25;
-/// Attributes that are named besides the one that moved most.
+/// Attributes that are named besides those that were asked for.
 const OTHERS: usize = 3;
 /// Distance from the mean, in σ of w, beyond which a code is unlike the training.
 const FAR: f64 = 2.5;
@@ -51,27 +51,56 @@ pub(super) fn told(before: &Value, after: &Value, ctx: &Context<'_>) -> Result<O
         let kept = identity.measure(&first, &second)?.first().copied().unwrap_or(f64::NAN);
         parts.push(format!("identity {kept:.2}"));
     }
-    parts.push(moved(network, &first, &second)?);
+    parts.push(moved(network, [&first, &second], &added(&a, b))?);
     parts.extend(distance(b, &model)?);
     Ok(Some(parts.join(" · ")))
 }
 
-/// `smile +0.62, also age −4.1 years`.
-fn moved(network: &Features, before: &Tensor, after: &Tensor) -> Result<String> {
+/// What was added to the first code to get the other, by its origin: `+ 2 * (own smile of W)`.
+/// Directions that were projected out are left out; empty where the origins do not tell.
+fn added(before: &Code, after: &Code) -> String {
+    let mut rest = after.origin.strip_prefix(&before.origin).unwrap_or_default();
+    let mut all = String::new();
+    while let Some((kept, out)) = rest.split_once("| [") {
+        all.push_str(kept);
+        let mut depth = 1;
+        let closes = |c: char| {
+            depth += i32::from(c == '[') - i32::from(c == ']');
+            depth == 0
+        };
+        rest = out.find(closes).map_or("", |end| &out[end + 1..]);
+    }
+    all + rest
+}
+
+/// Whether a sum of directions names an attribute: `yaw` is `yaw_deg`.
+fn names(added: &str, attribute: &str) -> bool {
+    let mut words = added.split(|c: char| !(c.is_alphanumeric() || c == '_'));
+    words.any(|word| attribute.strip_suffix("_deg").unwrap_or(attribute) == word)
+}
+
+/// `smile +0.62, also age −4.1 years`: first the attributes that `added` names, then what moved
+/// most of the others.
+fn moved(network: &Features, [before, after]: [&Tensor; 2], added: &str) -> Result<String> {
     let read = network.read(&Tensor::cat(&[before, after], 0)?)?;
     let [a, b] = &read[..] else { return Ok(String::new()) };
-    let mut changes: Vec<(f64, String)> =
-        a.iter().zip(b).filter_map(|(x, y)| change(network, x, y)).collect();
-    changes.sort_by(|x, y| y.0.total_cmp(&x.0));
-    let named: Vec<String> = changes.into_iter().map(|c| c.1).take(1 + OTHERS).collect();
-    Ok(match named.split_first() {
-        None => "no attribute moved".into(),
-        Some((first, [])) => format!("{first}, nothing else"),
-        Some((first, others)) => format!("{first}, also {}", others.join(", ")),
+    let each = a.iter().zip(b).filter_map(|(x, y)| Some((&x.name, change(network, x, y)?)));
+    let (asked, mut others): (Vec<_>, Vec<_>) = each.partition(|(name, _)| names(added, name));
+    others.retain(|(_, (size, _))| *size >= 1.0);
+    others.sort_by(|(_, (x, _)), (_, (y, _))| y.total_cmp(x));
+    others.truncate(OTHERS + usize::from(asked.is_empty()));
+    let list = |all: Vec<(&String, (f64, String))>| {
+        all.into_iter().map(|(_, (_, words))| words).collect::<Vec<_>>().join(", ")
+    };
+    Ok(match (list(asked), list(others)) {
+        (none, other) if none.is_empty() && other.is_empty() => "no attribute moved".into(),
+        (none, others) if none.is_empty() => others,
+        (asked, none) if none.is_empty() => format!("{asked}, nothing else"),
+        (asked, others) => format!("{asked}, also {others}"),
     })
 }
 
-/// The size of a change in standard deviations, and its words; `None` for a small one.
+/// The size of a change, 1 where it counts, and its words.
 fn change(network: &Features, a: &Finding, b: &Finding) -> Option<(f64, String)> {
     let name = &a.name;
     match (&a.level, &b.level) {
@@ -81,32 +110,37 @@ fn change(network: &Features, a: &Finding, b: &Finding) -> Option<(f64, String)>
             let digits = if (y - x).abs() < 1.0 { 2 } else { 1 };
             let unit = output.unit.split_whitespace().next().filter(|u| *u == "years");
             let unit = unit.map(|u| format!(" {u}")).unwrap_or_default();
-            (size >= NAMED).then(|| (size, format!("{name} {:+.digits$}{unit}", y - x)))
+            Some((size / NAMED, format!("{name} {:+.digits$}{unit}", y - x)))
         }
         (Level::Probability(x), Level::Probability(y)) => {
-            let size = (y - x).abs() / LIKELY;
-            (size >= 1.0).then(|| (size, format!("{name} {:+.2}", y - x)))
+            Some(((y - x).abs() / LIKELY, format!("{name} {:+.2}", y - x)))
         }
         _ => None,
     }
 }
 
-/// How far a code of W or W+ lies from the mean of w.
+/// How far a code of W or W+ lies from the mean of w, and whether edits are safe there.
 fn distance(code: &Code, model: &Loaded) -> Result<Option<String>> {
     if !matches!(code.space, Space::W | Space::WPlus) || model.facts.c_dim > 0 {
         return Ok(None);
     }
     let stats = WStats::of(&**model.generator()?, None, SAMPLES)?;
-    let rows = match code.point().rank() {
-        3 => code.point().mean(1)?,
-        _ => code.point().clone(),
-    };
-    let away = rows.to_device(&Device::Cpu)?.to_dtype(DType::F64)?.flatten_all()?;
-    let mean = stats.mean.to_device(&Device::Cpu)?.to_dtype(DType::F64)?;
-    let far = (away - mean)?.sqr()?.sum_all()?.to_scalar::<f64>()?.sqrt();
-    let far = far / stats.sigma.max(f64::MIN_POSITIVE);
-    let verdict = if far > FAR { "outside the safe range" } else { "inside the safe range" };
-    Ok(Some(format!("{far:.1} σ from the mean, {verdict}")))
+    let all = Distance::of(code.point(), (&stats.mean, stats.sigma))?;
+    Ok(all.first().map(|d| format!("{:.1} σ from the mean, {}", d.from_mean, verdict(*d))))
+}
+
+/// Whether edits are safe at a place.
+fn verdict(Distance { offset, from_mean }: Distance) -> String {
+    if from_mean > FAR {
+        return "outside the safe range".into();
+    }
+    if offset > SAFE_OFFSET {
+        return format!(
+            "outside the safe range: its rows lie {offset:.1} σ apart, safe is {SAFE_OFFSET} (a \
+             code of W, or a larger `offset`, can be edited)"
+        );
+    }
+    "inside the safe range".into()
 }
 
 #[cfg(test)]
@@ -118,6 +152,7 @@ mod tests {
     use crate::lang::span::Source;
     use crate::render::Block;
     use crate::value::Models;
+    use candle_core::{DType, Device};
     use std::collections::BTreeMap;
 
     #[derive(Default)]
@@ -140,6 +175,46 @@ mod tests {
         let (source, mut out) = (Source::new("t", code).unwrap(), Lines::default());
         state.run(&source, &BTreeMap::new(), &Control::default(), &mut out).unwrap();
         out.0
+    }
+
+    #[test]
+    fn what_was_asked_for_comes_first_and_the_others_are_also() {
+        let code = "w = sample(seed: 2, psi: 0.7); v = w + smile\n\
+                    w + 0.1*smile + 3*yaw\n\
+                    d = smile | [age, gender]; w + 2*d\n\
+                    v + 2*age\n\
+                    w + 2*pc[0]";
+        let said = lines("faces", code, true);
+        let words = said.iter().filter(|l| l.starts_with("identity "));
+        let words: Vec<&str> = words.filter_map(|l| l.split(" · ").nth(1)).collect();
+        let [first, both, pure, again, component] = words[..] else { panic!("{said:#?}") };
+        let asked = |words: &str| words.split(", also ").next().map(str::to_owned).unwrap();
+        assert!(asked(first).starts_with("smile "), "{first}");
+        // Yaw moves far more of its spread; both were asked for.
+        assert!(asked(both).contains("smile ") && asked(both).contains("yaw_deg "), "{both}");
+        // What is projected out was not asked for, in a variable either.
+        assert!(asked(pure).starts_with("smile ") && !asked(pure).contains("age"), "{pure}");
+        // An earlier edit is not asked for again.
+        assert!(asked(again).starts_with("age ") && !asked(again).contains("smile"), "{again}");
+        // A component has no attribute: all are listed alike.
+        assert!(!component.contains("also"), "{component}");
+    }
+
+    #[test]
+    fn projected_directions_are_left_out_of_what_was_added() {
+        let code = |origin: &str| Code {
+            space: Space::W,
+            parts: crate::latent::Parts::of(
+                Tensor::zeros((1, 4), DType::F32, &Device::Cpu).unwrap(),
+            ),
+            model: None,
+            origin: origin.into(),
+        };
+        let sum = "x + 1 * ((own smile of W) | [(own age of W) | [a]]) + 2 * (own yaw of W)";
+        let added = added(&code("x"), &code(sum));
+        let named = ["smile", "age", "yaw_deg", "own_x"].map(|name| names(&added, name));
+        assert_eq!(named, [true, false, true, false], "{added}");
+        assert_eq!(super::added(&code("other"), &code(sum)), "");
     }
 
     #[test]

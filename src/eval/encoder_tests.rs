@@ -13,10 +13,10 @@ use candle_core::{Device, Tensor};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-type Tensors = BTreeMap<String, Tensor>;
+pub(super) type Tensors = BTreeMap<String, Tensor>;
 
 /// Writes tensors as a file.
-fn save(path: &Path, tensors: &Tensors) {
+pub(super) fn save(path: &Path, tensors: &Tensors) {
     let all: HashMap<_, _> = tensors.iter().map(|(n, t)| (n.clone(), t.clone())).collect();
     candle_core::safetensors::save(&all, path).unwrap();
 }
@@ -28,21 +28,21 @@ fn generator() -> Tensors {
 }
 
 /// A folder with the generator and encoders of other people's code.
-struct Place(tempfile::TempDir);
+pub(super) struct Place(tempfile::TempDir);
 
 impl Place {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let place = Self(tempfile::tempdir().unwrap());
         save(&place.at("alone.safetensors"), &generator());
         place
     }
 
-    fn at(&self, name: &str) -> PathBuf {
+    pub(super) fn at(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
 
     /// Writes the encoder of a case, and its options beside it.
-    fn encoder(&self, case: &str) -> PathBuf {
+    pub(super) fn encoder(&self, case: &str) -> PathBuf {
         let case_file = Case::open("encoders", case);
         let path = self.at(&format!("{case}.safetensors"));
         save(&path, &case_file.state());
@@ -61,7 +61,7 @@ impl Place {
         path
     }
 
-    fn run(&self, model: &Path, program: &str) -> Result<Kept> {
+    pub(super) fn run(&self, model: &Path, program: &str) -> Result<Kept> {
         let options = Options { confined: false, ..Options::default() };
         let mut state = State::new(Models::cpu(), model.to_str().unwrap(), options)?;
         let mut kept = Kept::default();
@@ -71,7 +71,7 @@ impl Place {
     }
 
     /// The result of `invert` of a sample of the generator alone.
-    fn inverted(&self, how: &str) -> Result<Arc<Inversion>> {
+    pub(super) fn inverted(&self, how: &str) -> Result<Arc<Inversion>> {
         let program = format!("r = invert(sample(seed: 3), {how})\nr");
         match self.run(&self.at("alone.safetensors"), &program)?.last() {
             Some(Value::Inversion(found)) => Ok(found.clone()),
@@ -81,7 +81,7 @@ impl Place {
 }
 
 /// A file of the user as a program writes it.
-fn written(path: &Path) -> String {
+pub(super) fn written(path: &Path) -> String {
     format!("{:?}", path.to_str().unwrap())
 }
 

@@ -354,6 +354,10 @@ mod encoder_tests;
 #[cfg(test)]
 mod fit_tests;
 #[cfg(test)]
+mod hfgi_tests;
+#[cfg(test)]
+mod hyperstyle_tests;
+#[cfg(test)]
 mod import_tests;
 #[cfg(test)]
 pub(crate) mod tests;

@@ -6,7 +6,7 @@ use crate::error::Kind;
 use crate::lang::parse;
 use crate::lang::types::Signature;
 use crate::render::{Block, Picture};
-use crate::value::Models;
+use crate::value::{Cell, Models};
 use std::path::Path;
 
 /// A result as pictures and lines.
@@ -1046,7 +1046,6 @@ fn what_can_be_known_is_refused_before_anything_runs() {
         "sample(class: 1)",
         "render(sample(), cutoff: 9)",
         "psnr(sample(), image(\"models/faces/examples/900000.jpg\", size: 8))",
-        "compare(sample(), image(\"models/faces/examples/900000.jpg\", size: 8))",
         "invert(sample(), init: best_of: 0)",
         "invert(sample(), steps: -5)",
         "save(sample(), \"x.csv\")",
@@ -1260,6 +1259,26 @@ fn one_table_compares_several_candidates() {
     let kept = run("compare(sample(seed: 1), sample(seed: 2))").unwrap();
     let Value::Table(t) = &kept.shown[0].1 else { panic!() };
     assert_eq!((t.columns.len(), t.pictures.len()), (2, 3));
+}
+
+#[test]
+fn a_candidate_of_another_size_is_scaled_and_said() {
+    let of = |code: &str| match &run(code).unwrap().shown[0].1 {
+        Value::Table(t) => t.clone(),
+        other => panic!("{other:?}"),
+    };
+    let two = "x = sample(seed: 1); small = image(\"models/faces/examples/900000.jpg\", size: 8); \
+               compare(x, x, small)";
+    let t = of(two);
+    assert_eq!(t.notes[0], "small: 8×8, scaled to the 32×32 of the target");
+    assert!(t.pictures.iter().all(|p| p.dims()[2..] == [32, 32]));
+    let psnr = |k: usize| match t.rows.iter().find(|r| r[0].shown() == "psnr").unwrap()[k] {
+        Cell::Number(v, _) => v,
+        _ => f64::NAN,
+    };
+    assert!(psnr(1).is_infinite() && psnr(2) > 0.0 && psnr(2) < 40.0);
+    // A metric measures what it gets: it scales nothing.
+    assert!(run("psnr(sample(), image(\"models/faces/examples/900000.jpg\", size: 8))").is_err());
 }
 
 #[test]

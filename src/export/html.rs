@@ -245,6 +245,7 @@ mod tests {
                     ],
                 },
             ],
+            ..Page::default()
         };
         let text = html(&page);
         for bad in [

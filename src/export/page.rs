@@ -2,11 +2,12 @@
 
 use crate::error::{Error, Kind, Result};
 use crate::image::{Raster, encode};
+use crate::lang::import::Imports;
 use crate::render::text::describe;
 use crate::render::{Block, Table};
 use crate::safe::Safe;
 use crate::session::recall::recall;
-use crate::session::{self, Record, Status, read_journal, replay};
+use crate::session::{self, Links, Reactive, Record, Status, read_journal, replay};
 use crate::store::{Disk, Files};
 use crate::ui::notebook::{Document, Outputs, Piece, Ran, RanStatus, text_hash};
 use std::path::Path;
@@ -25,6 +26,8 @@ pub struct Page {
     pub origin: String,
     /// The cells in order.
     pub parts: Vec<Part>,
+    /// What is wrong with the text of a notebook: cells that read names of cells below.
+    pub warnings: Vec<String>,
 }
 
 /// A cell.
@@ -112,7 +115,8 @@ impl Page {
                 outputs: of_cell(cell)?,
             })
         });
-        Ok(Self { title, notebook: false, origin, parts: parts.collect::<Result<_>>()? })
+        let parts = parts.collect::<Result<_>>()?;
+        Ok(Self { title, origin, parts, ..Self::default() })
     }
 
     fn of_notebook(path: &Path, text: &str) -> Result<Self> {
@@ -137,7 +141,7 @@ impl Page {
         }
         let title = path.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
         let origin = format!("notebook {title}, gannet {}", env!("CARGO_PKG_VERSION"));
-        Ok(Self { title, notebook: true, origin, parts })
+        Ok(Self { title, notebook: true, origin, parts, warnings: disorder(path, &document) })
     }
 
     /// Whether there are code cells and none has a result.
@@ -215,6 +219,15 @@ fn of_cell(cell: &session::Cell) -> Result<Vec<Output>> {
         Ok(Some(output).filter(|_| !nothing))
     };
     recall(cell, true).into_iter().map(output).filter_map(Result::transpose).collect()
+}
+
+/// Warnings about cells of a notebook that read names which only cells below bind.
+fn disorder(path: &Path, document: &Document) -> Vec<String> {
+    let cells = document.cells().iter();
+    let texts: Vec<_> = cells.map(|c| (!c.is_text()).then(|| c.text.clone())).collect();
+    let links = Reactive::new(Imports::beside(path)).links(&texts, "");
+    let told = |(k, l): (usize, &Links)| Some(format!("cell {}: {}", k + 1, l.disorder()?));
+    links.iter().enumerate().filter_map(told).collect()
 }
 
 pub(super) fn shown(path: &Path) -> String {

@@ -45,6 +45,20 @@ fn read(path: &Path) -> String {
 }
 
 #[test]
+fn cells_that_read_names_of_cells_below_are_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("late.gnt");
+    let warnings = |text: &str| {
+        std::fs::write(&path, text).unwrap();
+        Page::read(&path).unwrap().warnings
+    };
+    let late = "#%% md\nwords\n#%%\nprint(late)\n#%%\nlate = 4\n";
+    let line = "cell 2: late is bound in cell 3, below: the file does not run from top to bottom";
+    assert_eq!(warnings(late), [line]);
+    assert!(warnings("#%%\nlate = 4\n#%%\nprint(late)\n").is_empty());
+}
+
+#[test]
 fn a_notebook_in_every_format() {
     let folder = tempfile::tempdir().unwrap();
     let page = Page::read(&notebook(folder.path())).unwrap();

@@ -76,7 +76,7 @@ fn scores(
             found[k].push(code.clone());
             if k < most {
                 code = encoder
-                    .pass(&Seen { pictures: &wanted, current: &picture, pass: k })?
+                    .pass(&Seen { pictures: &wanted, current: &picture, pass: k, found: &[] })?
                     .from(&code)?;
             }
         }

@@ -403,7 +403,7 @@ impl Work<'_> {
 
     fn report(&self, title: &str, (step, total): (usize, usize), losses: Vec<(&'static str, f64)>) {
         let title = title.to_owned();
-        self.control.report(Progress { title, step, total, losses, preview: None });
+        self.control.report(Progress { losses, ..Progress::new(title, (step, total)) });
     }
 
     /// The error of work that was stopped with nothing to show.

@@ -57,14 +57,7 @@ fn each(
         let n = size.min(count - from);
         take(draw(g, &code.slice(from, n)?, &input.slice(from, n, count)?)?.detach())?;
         if count > size {
-            let (title, step) = (title.to_owned(), from + n);
-            control.report(Progress {
-                title,
-                step,
-                total: count,
-                losses: Vec::new(),
-                preview: None,
-            });
+            control.report(Progress::new(title.to_owned(), (from + n, count)));
         }
     }
     Ok(())

@@ -115,6 +115,10 @@ pub fn run_untuned(
         let run = g.run(&start(at.as_ref(), space, &data), input, &[Tap::Layer(layer)])?;
         let mut reached = run.feature()?;
         reached.map = compose::composed(g, parts, (given, input), (layer, reached.map))?;
+        if let Some(scale) = parts.get(Part::Scale(layer)) {
+            fits(scale, &reached.map, ("a scale", layer))?;
+            reached.map = reached.map.broadcast_mul(&(scale + 1.0)?)?;
+        }
         if let Some(residual) = parts.get(Part::Residual(layer)) {
             reached.map = added(&reached.map, residual, layer)?;
         }
@@ -127,8 +131,8 @@ pub fn run_untuned(
 }
 
 /// The same codes as any code has them: the point where it lies on its line, and a residual in
-/// place of each composed map, which an edit of the point moves as it moves any residual's. The
-/// picture is the same.
+/// place of each composed or scaled map, which an edit of the point moves as it moves any
+/// residual's. The picture is the same.
 ///
 /// # Errors
 /// As [`tapped`].
@@ -136,11 +140,12 @@ pub fn settled(g: &dyn Generator, parts: &Parts, (space, input): (Space, &Input)
     let mut settled = parts.clone().with(Part::Point, parts.located()?);
     settled = settled.without(&[Part::Step, Part::Place]);
     for layer in parts.changed_layers() {
-        if settled.get(Part::Shares(layer)).is_none() {
+        let searched = [Part::Shares(layer), Part::Scale(layer)];
+        if searched.iter().all(|part| settled.get(*part).is_none()) {
             continue;
         }
         let whole = tapped(g, &settled, space, input, Tap::Layer(layer))?;
-        settled = settled.without(&[Part::Shares(layer), Part::Residual(layer)]);
+        settled = settled.without(&searched).without(&[Part::Residual(layer)]);
         let plain = tapped(g, &settled, space, input, Tap::Layer(layer))?;
         settled.insert(Part::Residual(layer), (whole - plain)?.detach());
     }
@@ -149,11 +154,17 @@ pub fn settled(g: &dyn Generator, parts: &Parts, (space, input): (Space, &Input)
 
 /// A map with a residual of its layer.
 fn added(map: &Tensor, residual: &Tensor, layer: usize) -> Result<Tensor> {
-    if residual.dims().get(1..) == map.dims().get(1..) {
-        return Ok(map.broadcast_add(residual)?);
+    fits(residual, map, ("a residual", layer))?;
+    Ok(map.broadcast_add(residual)?)
+}
+
+/// Refuses what belongs to the map of a layer and has another size.
+fn fits(given: &Tensor, map: &Tensor, (what, layer): (&str, usize)) -> Result<()> {
+    if given.dims().get(1..) == map.dims().get(1..) {
+        return Ok(());
     }
-    let (given, own) = (residual.dims(), map.dims());
-    let message = format!("a residual of {given:?} for a map of {own:?} at layer {layer}");
+    let (given, own) = (given.dims(), map.dims());
+    let message = format!("{what} of {given:?} for a map of {own:?} at layer {layer}");
     Err(Error::runtime(message).hint("use a code that was found with this generator"))
 }
 
@@ -171,12 +182,13 @@ fn start<'a>(at: Option<&'a Feature>, space: Space, data: &'a Tensor) -> Start<'
 pub fn changed(own: &Named, parts: &Parts) -> Result<Named> {
     let mut all = Named::new();
     for (i, (name, weight)) in own.iter().enumerate() {
-        if let Some(change) = change_of(parts, i, weight.dims())? {
+        if let Some(change) = change_of(parts, i, weight)? {
             all.insert(name.clone(), (weight + change)?);
         }
     }
     let most = parts.iter().filter_map(|(part, _)| match part {
         Part::Delta(i) | Part::Left(i) | Part::Right(i) => Some(i),
+        Part::Gain(i) | Part::GainLeft(i) => Some(i),
         _ => None,
     });
     match most.max() {
@@ -188,8 +200,9 @@ pub fn changed(own: &Named, parts: &Parts) -> Result<Named> {
     }
 }
 
-/// The change of weight `i`, whose shape is `dims`, that one code brings; `None` for none.
-fn change_of(parts: &Parts, i: usize, dims: &[usize]) -> Result<Option<Tensor>> {
+/// The change of weight `i` that one code brings; `None` for none.
+fn change_of(parts: &Parts, i: usize, weight: &Tensor) -> Result<Option<Tensor>> {
+    let dims = weight.dims();
     let unfit = |given: &[usize]| {
         Error::runtime(format!("a change of {given:?} for weight {i} of {dims:?}"))
             .hint("use a code that was found with this generator")
@@ -209,8 +222,26 @@ fn change_of(parts: &Parts, i: usize, dims: &[usize]) -> Result<Option<Tensor>> 
         }
         _ => None,
     };
-    Ok(match (full, low) {
-        (Some(a), Some(b)) => Some((a + b)?),
-        (a, b) => a.or(b),
-    })
+    let gained = match parts.gain(i)? {
+        Some(gain) => {
+            let shape = gain_shape(&gain, dims).ok_or_else(|| unfit(gain.dims()))?;
+            Some(weight.broadcast_mul(&gain.reshape(shape)?)?)
+        }
+        None => None,
+    };
+    let changes = [full, low, gained].into_iter().flatten();
+    changes.map(Ok).reduce(|a: Result<Tensor>, b| Ok((a? + b?)?)).transpose()
+}
+
+/// The shape in which one code's gain `[1, O, C]` multiplies a weight; `None` where it does not
+/// fit.
+fn gain_shape(gain: &Tensor, dims: &[usize]) -> Option<Vec<usize>> {
+    let (&[1, rows, columns], [o, i, kernel @ ..]) = (gain.dims(), dims) else { return None };
+    let places: usize = kernel.iter().product();
+    let ones = || vec![1; kernel.len()];
+    match (rows == *o, columns) {
+        (true, c) if c == i * places => Some(dims.to_vec()),
+        (true, c) if c == *i => Some([vec![*o, *i], ones()].concat()),
+        _ => None,
+    }
 }

@@ -146,15 +146,24 @@ pub fn recognise(checkpoint: Checkpoint) -> Result<Found> {
     }
 }
 
+/// What `save` writes, by the family that its files name: in words, and the function that reads it.
+const SAVED: [(&str, &str, &str); 2] =
+    [("latent", "a code", "latent"), ("directions", "directions", "direction")];
+
 fn unknown(file: &str, family: Option<&str>) -> Error {
+    if let Some((_, what, reader)) = SAVED.iter().find(|(name, ..)| family == Some(*name)) {
+        let message = format!("{file}: {what} that gannet saved, not a generator");
+        return Error::new(Kind::Format, message).hint(format!("{reader}(\"{file}\") reads it"));
+    }
     let known: Vec<&str> = FAMILIES.iter().map(|f| f.name).collect();
     let message = match family {
         Some(f) => format!("{file}: generators of the family `{}` cannot be run", Safe(f)),
         None => format!("{file}: this is not a known generator"),
     };
-    Error::new(Kind::Format, message)
-        .note(format!("known families: {}", known.join(", ")))
-        .hint("`gannet info` shows what the file holds")
+    Error::new(Kind::Format, message).note(format!("known families: {}", known.join(", "))).hint(
+        "`gannet info` shows what the file holds; latent(\"…\") reads a code, \
+             direction(\"…\") a direction",
+    )
 }
 
 #[cfg(test)]
@@ -168,6 +177,18 @@ mod tests {
         let tensors: BTreeMap<_, _> =
             names.iter().map(|n| (n.to_string(), shape.clone())).collect();
         Listing { tensors, family: family.map(str::to_owned), ..Listing::default() }
+    }
+
+    #[test]
+    fn what_gannet_saved_is_named_with_the_function_that_reads_it() {
+        for (family, repair) in [
+            (Some("latent"), "latent(\"x.safetensors\") reads it"),
+            (Some("directions"), "direction(\"x.safetensors\") reads it"),
+            (None, "latent(\"…\") reads a code"),
+        ] {
+            let e = unknown("x.safetensors", family);
+            assert!(e.repair().is_some_and(|r| r.contains(repair)), "{family:?}: {e}");
+        }
     }
 
     #[test]

@@ -192,6 +192,10 @@ pub fn input_of(code: &Code) -> Input {
             Part::Point
             | Part::Pose
             | Part::Residual(_)
+            | Part::Scale(_)
+            | Part::Gain(_)
+            | Part::GainLeft(_)
+            | Part::GainRight
             | Part::Delta(_)
             | Part::Left(_)
             | Part::Right(_)

@@ -12,13 +12,11 @@ use crate::space::Space;
 use candle_core::Tensor;
 
 impl Method {
-    /// The space that is searched unless one is given: W+, W or Z, whichever the generator has
-    /// first and the method searches; the method's first one where it searches none of these.
+    /// The space that is searched unless one is given: the first of the method's that the generator
+    /// has; the method's first where it has none.
     pub fn usual_space(&self, spaces: &[Space]) -> Space {
-        let order = [Space::WPlus, Space::W, Space::Z].into_iter().filter(|s| self.works_in(*s));
-        let order = order.chain(self.spaces.iter().copied());
-        let found = order.clone().find(|s| spaces.contains(s));
-        found.or_else(|| order.clone().next()).unwrap_or(Space::Z)
+        let found = self.spaces.iter().find(|s| spaces.contains(s));
+        found.or(self.spaces.first()).copied().unwrap_or(Space::Z)
     }
 
     /// Refuses a space that it does not search.
@@ -63,7 +61,7 @@ impl Method {
     /// When the method does not read the parameter; the hint names one that does.
     pub fn check_parameter(&self, name: &str) -> Result<()> {
         let reads = |m: &Method| match name {
-            "passes" | "encoder" => m.encoder,
+            "passes" | "encoder" | "w_encoder" => m.encoder,
             "lr" => m.lr.is_some(),
             _ => m.params.iter().any(|p| p.name == name),
         };
@@ -72,7 +70,7 @@ impl Method {
             return Ok(());
         }
         let why = match name {
-            "passes" | "encoder" => "does not run an encoder",
+            "passes" | "encoder" | "w_encoder" => "does not run an encoder",
             "lr" => "finds its own step lengths",
             _ => "does not read it",
         };

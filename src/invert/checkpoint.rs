@@ -6,6 +6,7 @@
 
 use super::config::Config;
 use super::hash::content_hash;
+use super::objective::OF_WEIGHTS;
 use super::optimize::{Saved, Stored};
 use super::problem::{Problem, Run};
 use super::state::{Best, State, fresh};
@@ -90,7 +91,8 @@ fn name_of(problem: &Problem<'_, '_>) -> Result<String> {
     }
     let Run { job, config, phases, .. } = problem.run;
     let encoder = job.encoder.filter(|_| config.reads_encoder());
-    let weighed = phases.first().is_some_and(|p| p.weight_of("perceptual") > 0.0);
+    let mut readers = OF_WEIGHTS.into_iter().chain(["perceptual"]);
+    let weighed = readers.any(|term| phases.iter().any(|p| p.weight_of(term) > 0.0));
     // Feature networks are compared by their features of the target: name and weights may both have
     // changed.
     let features = match job.perceptual.filter(|_| weighed) {

@@ -40,7 +40,7 @@ pub struct Method {
     pub paper: &'static str,
     /// Summary for help; continues "`name`: …".
     pub summary: &'static str,
-    /// The spaces that it can search.
+    /// The spaces that it can search, the one that is searched unless another is given first.
     pub spaces: &'static [Space],
     /// Whether it begins with passes of the generator's encoder.
     pub encoder: bool,
@@ -140,6 +140,8 @@ pub struct Config {
     /// The file of an encoder in the place of the generator's own, which the caller reads for a
     /// [`Job`].
     pub encoder: Option<PathBuf>,
+    /// The file of the encoder with whose code that one begins, where it begins with another's.
+    pub w_encoder: Option<PathBuf>,
     /// The file of a discriminator, which the caller reads for a [`Job`]; without one that of the
     /// generator's own file counts.
     pub discriminator: Option<PathBuf>,
@@ -191,6 +193,7 @@ impl Config {
             lpips: None,
             recogniser: None,
             encoder: None,
+            w_encoder: None,
             discriminator: None,
             levels: None,
             degrade: Numbers::default(),

@@ -5,10 +5,12 @@ use super::tests::{as_alone, foreign, generator, pair, run, several, stats, stop
 use super::*;
 use crate::control::{Control, Stop};
 use crate::error::Kind;
-use crate::generator::Generator;
+use crate::generator::{Generator, codes};
+use crate::latent::Part;
 use crate::network::encoder_tests::network;
 use crate::network::{Encoder, Move, Seen};
 use crate::space::Space;
+use candle_core::DType;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -176,6 +178,55 @@ fn neighbours_and_threads_change_nothing() {
     }
 }
 
+/// An encoder that is stopped by the user in the middle of a pass, as work without a result of its
+/// own is.
+struct Stopped<'c>(&'c Control, usize, AtomicUsize);
+
+impl Encoder for Stopped<'_> {
+    fn name(&self) -> &str {
+        "stopped"
+    }
+    fn passes(&self) -> usize {
+        3
+    }
+    fn pass(&self, seen: &Seen<'_>) -> Result<Move> {
+        if self.2.fetch_add(1, Ordering::Relaxed) == self.1 {
+            self.0.request(Stop::Keep);
+            self.0.check()?;
+        }
+        let rows = seen.pictures.dim(0)?;
+        Ok(Move::By(Tensor::zeros((rows, 8, 16), DType::F32, &Device::Cpu)?))
+    }
+}
+
+#[test]
+fn a_stop_in_the_middle_of_a_pass_keeps_the_best_so_far() {
+    let g = generator();
+    let stats = stats(g.as_ref());
+    for (at, space) in [(0, Space::WPlus), (1, Space::WPlus), (0, Space::W)] {
+        let control = Control::default();
+        let encoder = Stopped(&control, at, AtomicUsize::new(0));
+        let job = with(g.as_ref(), &encoder, &stats, &control);
+        let config = Config { steps: 5, ..Config::new(space, &HYBRID) };
+        let found = invert(&job, &foreign(0), &config).unwrap();
+        assert_eq!((found.stopped_at(), found.trace[0].losses().len()), (Some(at), at + 1));
+    }
+}
+
+#[test]
+fn a_stop_before_the_start_is_evaluated_says_that_nothing_is_kept() {
+    let g = generator();
+    let control = Control::default();
+    let stats = || {
+        control.request(Stop::Keep);
+        control.check().map(|()| None)
+    };
+    let job = Job { stats: Some(&stats), ..Job::new(g.as_ref(), &control) };
+    let config = Config { steps: 5, ..Config::new(Space::W, &OPTIMIZE) };
+    let e = invert(&job, &foreign(0), &config).unwrap_err();
+    assert!(e.kind() == Kind::Interrupted && e.message().contains("nothing to keep"), "{e}");
+}
+
 #[test]
 fn every_pass_is_reported_and_can_be_the_last() {
     let g = generator();
@@ -291,4 +342,188 @@ fn an_encoder_does_not_see_hidden_pixels() {
     let found = losses(&foreign(0));
     assert_eq!(found, losses(&other));
     assert!(found.len() == 4 && found[1] != found[0], "the passes change the code: {found:?}");
+}
+
+/// An encoder that finds a code, then, half a pass, gains of weights (one by factors) and the
+/// change of a map.
+struct Changing {
+    /// The code, `[1, L, D]`.
+    goal: Tensor,
+    /// Whether the changes are another picture by picture.
+    apart: bool,
+}
+
+impl Changing {
+    fn new(g: &dyn Generator, apart: bool) -> Self {
+        Self { goal: Teacher::new(g, 0.5).goal, apart }
+    }
+
+    /// What it adds for pictures, times a share.
+    fn changes(&self, pictures: &Tensor, share: f64) -> Vec<(Part, Tensor)> {
+        let mean = pictures.flatten_from(1).unwrap().mean(1).unwrap(); // [N]
+        let scale = if self.apart { (mean + 1.0).unwrap() } else { mean.ones_like().unwrap() };
+        let of = |part: Part, shape: &[usize]| {
+            let numbers = Rng::new(5).normals(shape.iter().product());
+            let own = Tensor::from_vec(numbers, [&[1], shape].concat(), &Device::Cpu).unwrap();
+            let ones = [&[scale.elem_count()][..], &vec![1; shape.len()]].concat();
+            let scale = (scale.reshape(ones).unwrap() * (0.2 * share)).unwrap();
+            (part, own.broadcast_mul(&scale).unwrap())
+        };
+        let ([(left, first), (whole, second)], map) = changed_weights();
+        vec![
+            of(Part::GainLeft(left), &[first[0], 2]),
+            of(Part::Gain(whole), &second[..2]),
+            of(Part::Scale(2), &map),
+            of(Part::Residual(2), &map),
+        ]
+    }
+
+    /// The right factor of its gains.
+    fn right(&self) -> (Part, Tensor) {
+        let ([(_, first), _], _) = changed_weights();
+        let columns: usize = first[1..].iter().product();
+        (Part::GainRight, Tensor::ones((1, 2, columns), DType::F32, &Device::Cpu).unwrap())
+    }
+}
+
+impl Encoder for Changing {
+    fn name(&self) -> &str {
+        "changing"
+    }
+    fn passes(&self) -> usize {
+        3
+    }
+    fn pass(&self, seen: &Seen<'_>) -> Result<Move> {
+        if seen.pass > 0 {
+            return Ok(Move::Stay);
+        }
+        Ok(Move::To(self.goal.repeat((seen.pictures.dim(0)?, 1, 1))?))
+    }
+    fn beside(&self, seen: &Seen<'_>) -> Result<Vec<(Part, Tensor)>> {
+        if seen.pass == 0 {
+            return Ok(Vec::new());
+        }
+        let mut parts = self.changes(seen.pictures, 0.5);
+        for (part, change) in &mut parts {
+            if let Some(before) = seen.part(*part) {
+                *change = (before + &*change)?;
+            }
+        }
+        parts.push(self.right());
+        Ok(parts)
+    }
+}
+
+/// The toy's weights that it changes, with their shapes, and the size of its map 2.
+fn changed_weights() -> ([(usize, Vec<usize>); 2], [usize; 3]) {
+    let g = generator();
+    let all = g.weights().unwrap();
+    let of = |name: &str| {
+        let at = all.keys().position(|own| **own == *name).unwrap();
+        (at, all.values().nth(at).unwrap().dims().to_vec())
+    };
+    let map = &g.spec().layers[2];
+    let weights = ["synthesis.b8.conv1.weight", "synthesis.b16.conv1.weight"].map(of);
+    (weights, [map.channels, map.height, map.width])
+}
+
+/// What an encoder finds beside the code is kept with it, for each picture as if it were alone; of
+/// a scaled map a residual is left.
+#[test]
+fn what_an_encoder_finds_beside_the_code_is_a_part_of_it() {
+    let g = generator();
+    let (control, stats) = (Control::default(), stats(g.as_ref()));
+    let encoder = Changing::new(g.as_ref(), false);
+    let mut whole = spaces::mean(g.as_ref(), Space::WPlus, None).unwrap();
+    whole.parts.insert(Part::Point, encoder.goal.clone());
+    whole.parts.extend(encoder.changes(&foreign(0), 1.0));
+    whole.parts.extend([encoder.right()]);
+    let picture = |code: &crate::latent::Code| {
+        codes::synthesize(g.as_ref(), code, &Input::default()).unwrap()
+    };
+    let job = with(g.as_ref(), &encoder, &stats, &control);
+    let found = invert(&job, &picture(&whole), &passes(Space::WPlus, 3)).unwrap();
+    assert_eq!(found.best_step, [3], "{:?}", found.trace);
+    assert!(found.loss[0] < 1e-9, "{:?}", found.loss);
+    let names: Vec<String> = found.code.parts.iter().map(|(part, _)| part.name()).collect();
+    let tuned = names.iter().filter(|name| name.starts_with("gain")).count();
+    assert!(tuned == 3 && names.contains(&"residual.2".into()), "{names:?}");
+    assert!(!names.iter().any(|name| name.starts_with("scale")), "{names:?}");
+    // It is as good in half precision, as it is kept.
+    let psnr = found.numbers.iter().find(|n| n.name == "psnr").unwrap().value;
+    assert!(psnr > 60.0, "{psnr}");
+    assert_eq!(values(&picture(&found.code)), values(&found.reconstruction));
+    // Pictures that differ, in a batch and alone, resumed or not, then a search from there.
+    let apart = Changing::new(g.as_ref(), true);
+    let job = with(g.as_ref(), &apart, &stats, &control);
+    as_alone(&job, &several(3), &passes(Space::WPlus, 3), &[0, 2]);
+    let steps = Config { steps: 3, ..Config::new(Space::WPlus, &HYBRID) };
+    as_alone(&job, &several(2), &steps, &[0, 1]);
+}
+
+/// A run that stops after each pass and goes on ends with the same bits.
+#[test]
+fn gains_are_kept_in_checkpoints() {
+    let g = generator();
+    let (quiet, stats) = (Control::default(), stats(g.as_ref()));
+    let encoder = Changing::new(g.as_ref(), true);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state.safetensors");
+    let checkpoint = Some(Checkpoint { path, every: Duration::from_secs(3600) });
+    let saved = Config { checkpoint, ..passes(Space::WPlus, 3) };
+    let job = with(g.as_ref(), &encoder, &stats, &quiet);
+    let whole = invert(&job, &foreign(1), &passes(Space::WPlus, 3)).unwrap();
+    let mut stops = 0;
+    let resumed = loop {
+        let control = stopping(1, Stop::Checkpoint);
+        match invert(&with(g.as_ref(), &encoder, &stats, &control), &foreign(1), &saved) {
+            Ok(found) => break found,
+            Err(e) => assert_eq!(e.kind(), Kind::Resumable),
+        }
+        stops += 1;
+        assert!(stops < 9);
+    };
+    assert!(stops > 1, "{stops}");
+    for (part, tensor) in whole.code.parts.iter() {
+        assert_eq!(values(tensor), values(resumed.code.parts.get(part).unwrap()), "{part:?}");
+    }
+    assert_eq!(values(&whole.reconstruction), values(&resumed.reconstruction));
+}
+
+/// Gains of 0 leave the picture as it is, to the last bit, a scale of 0 nearly so; a gain changes
+/// it as the changed weight does.
+#[test]
+fn gains_multiply_weights() {
+    let g = generator();
+    let mean = spaces::mean(g.as_ref(), Space::WPlus, None).unwrap();
+    let picture = |code: &crate::latent::Code| {
+        values(&codes::synthesize(g.as_ref(), code, &Input::default()).unwrap())
+    };
+    let fill = |shape: &[usize], v: f32| Tensor::full(v, shape, &Device::Cpu).unwrap();
+    let ([(first, one), (second, two)], map) = changed_weights();
+    let columns = one[1..].iter().product();
+    let with = |v: f32| {
+        let code = mean.with(Part::Gain(second), fill(&[1, two[0], two[1]], v));
+        let code = code.with(Part::GainLeft(first), fill(&[1, one[0], 2], v));
+        code.with(Part::GainRight, fill(&[1, 2, columns], 0.5))
+    };
+    assert_eq!(picture(&with(0.0)), picture(&mean));
+    let scaled = mean.with(Part::Scale(2), fill(&[&[1], &map[..]].concat(), 0.0));
+    // The synthesis is entered at the map.
+    let near = picture(&scaled).into_iter().zip(picture(&mean));
+    assert!(near.into_iter().all(|(a, b)| (a - b).abs() < 1e-5));
+    let delta = |i: usize, by: f64| {
+        (Part::Delta(i), (g.weights().unwrap().values().nth(i).unwrap() * by).unwrap())
+    };
+    let mut plain = mean.clone();
+    for (i, by) in [(first, 0.25), (second, 0.25)] {
+        let (part, change) = delta(i, by);
+        plain.parts.insert(part, change.unsqueeze(0).unwrap());
+    }
+    assert_eq!(picture(&with(0.25)), picture(&plain));
+    for shape in [[1, one[0] - 1, one[1]], [1, one[0], one[1] + 1]] {
+        let code = mean.with(Part::Gain(first), fill(&shape, 0.0));
+        let e = codes::synthesize(g.as_ref(), &code, &Input::default()).unwrap_err();
+        assert!(e.message().contains("for weight") && e.repair().is_some(), "{e}");
+    }
 }

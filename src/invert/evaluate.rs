@@ -5,7 +5,7 @@
 
 use super::degrade::mimicked;
 use super::far;
-use super::objective::{Beside, Loss, Objective, normalise};
+use super::objective::{Aside, Beside, Loss, OF_WEIGHTS, Objective, normalise};
 use super::phase::{Layers, Normalise, Phase};
 use super::problem::Problem;
 use crate::error::{Error, Result};
@@ -33,6 +33,9 @@ pub(super) struct Evaluation {
     pub terms: Vec<(&'static str, f64)>,
     /// Their sum.
     pub total: f64,
+    /// Whether all terms were looked at: not every step draws pictures of other codes. Only losses
+    /// of such points compare.
+    pub complete: bool,
     /// The code that was evaluated, w noise included, with all that is found beside it.
     pub parts: Parts,
     /// The picture that they make, `[1, C, H, W]`.
@@ -48,6 +51,15 @@ pub(super) fn stacked<'t>(parts: impl Iterator<Item = &'t Tensor>) -> Result<Ten
         [one] => Ok(one.clone()),
         _ => Ok(Tensor::cat(&all, 0)?),
     }
+}
+
+/// Pairs of pictures of all images, as batches; `None` without any.
+fn stacked_pairs(pairs: &[[Tensor; 2]]) -> Result<Option<[Tensor; 2]>> {
+    if pairs.is_empty() {
+        return Ok(None);
+    }
+    let of = |k: usize| stacked(pairs.iter().filter_map(|pair| pair.get(k)));
+    Ok(Some([of(0)?, of(1)?]))
 }
 
 /// Image `i` of a batch, without the rest of it in memory.
@@ -66,9 +78,10 @@ struct Inputs {
     parts: Parts,
     /// The weights that each image changes, by their index: variables where they are searched.
     weights: Vec<Vec<(usize, Var)>>,
-    /// Pictures of codes far from each image's, by its own generator and by the untouched one,
-    /// where the phase looks at them.
+    /// Pictures of codes far from each image's and of edited ones, by its own generator, and what
+    /// they should be, where the phase looks at them.
     far: Vec<[Tensor; 2]>,
+    edited: Vec<[Tensor; 2]>,
 }
 
 impl Inputs {
@@ -94,7 +107,7 @@ impl Inputs {
         }
         let point = with_w_noise(parts.point().clone(), points, phase)?;
         parts.insert(Part::Point, point);
-        Ok(Self { vars, parts, weights: Vec::new(), far: Vec::new() })
+        Ok(Self { vars, parts, weights: Vec::new(), far: Vec::new(), edited: Vec::new() })
     }
 
     /// The pictures, by the generator with the weights of each image.
@@ -123,22 +136,19 @@ impl Inputs {
             self.weights.push(vars);
             let (parts, input) = (self.parts.slice(i, 1)?, input.slice(i, 1, count)?);
             let g = g.with_weights(&changed)?;
-            pictures.push(codes::untuned(&*g, &parts, space, &input, Tap::Picture)?);
-            if phase.looks_far() {
-                let at = (point.parts.point(), point.step);
-                self.far.push(far::pictures(point.problem, at, &*g, &input)?);
+            let picture = codes::untuned(&*g, &parts, space, &input, Tap::Picture)?;
+            let (problem, pivot) = (point.problem, point.parts.point());
+            let due = far::due(phase, point.step);
+            if due && phase.holds_weights("locality") {
+                self.far.push(far::pictures(problem, (pivot, point.step), &*g, &input)?);
             }
+            if due && phase.holds_weights("edits") {
+                let at = (pivot, &picture, point.step);
+                self.edited.push(far::edited(problem, at, &*g, &input)?);
+            }
+            pictures.push(picture);
         }
         stacked(pictures.iter())
-    }
-
-    /// The pictures of far codes, of all images: by their own generators, by the untouched one.
-    fn stacked_far(&self) -> Result<Option<[Tensor; 2]>> {
-        if self.far.is_empty() {
-            return Ok(None);
-        }
-        let of = |k: usize| stacked(self.far.iter().filter_map(|pair| pair.get(k)));
-        Ok(Some([of(0)?, of(1)?]))
     }
 
     /// The gradients of one image's unknowns, in the order of its parts.
@@ -230,13 +240,15 @@ pub(super) fn evaluate(
         Some(parameters) => mimicked(&picture, parameters)?,
         None => picture.clone(),
     };
-    let far = inputs.stacked_far()?;
-    let beside = Beside { noise: &noise, residual, far: far.as_ref() };
+    let (far, edited) = (stacked_pairs(&inputs.far)?, stacked_pairs(&inputs.edited)?);
+    let aside = Aside { far: far.as_ref(), edited: edited.as_ref(), times: far::EVERY as f64 };
+    let beside = Beside { noise: &noise, residual, aside };
     let terms = objective.loss(&seen, &inputs.parts.located()?, beside, &done)?;
     let scale = loss_scale(&picture);
     let slopes = if gradients { Some(slopes(&terms, &inputs.vars, scale)?) } else { None };
     let numbers = fetched(&terms)?;
     let (parts, picture) = (inputs.parts.map(|_, t| Ok(t.detach()))?, picture.detach());
+    let holds_weights = OF_WEIGHTS.iter().any(|term| phase.holds_weights(term));
     let one = |(i, point): (usize, &Point<'_, '_, '_>)| -> Result<Evaluation> {
         let terms: Vec<_> = numbers
             .iter()
@@ -245,6 +257,7 @@ pub(super) fn evaluate(
         Ok(Evaluation {
             total: terms.iter().map(|(_, v)| v).sum(),
             terms,
+            complete: !holds_weights || far::due(phase, point.step),
             parts: parts.map(|_, t| row(t, i))?,
             picture: row(&picture, i)?,
             gradients: match &slopes {

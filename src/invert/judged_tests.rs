@@ -8,7 +8,7 @@ use super::tests::{foreign, generator, stats, values};
 use super::*;
 use crate::control::Control;
 use crate::generator::{Generator, codes};
-use crate::latent::{Part, Parts};
+use crate::latent::{Code, Part, Parts};
 use crate::metric::{Metric, Perceptual, Psnr, random_features};
 use crate::network::{Discriminator, discriminator};
 use crate::space::Space;
@@ -201,9 +201,9 @@ fn ganpaint_leaves_the_layers_before_its_map_alone() {
 fn locality_keeps_far_pictures_within_40_db() {
     let g = generator();
     let kept = |locality: f64| {
-        let settings: Numbers = [("tune", 60.0), ("tune_lr", 0.02), ("rank", 0.0)].into();
+        let settings: Numbers = [("tune", 240.0), ("tune_lr", 0.02), ("rank", 0.0)].into();
         let mut c = Config { steps: 30, settings, ..Config::new(Space::W, &PTI) };
-        c.weights.set("locality", locality);
+        c.weights = [("locality", locality), ("edits", 0.0)].into();
         let found = found(g.as_ref(), None, (&foreign(0), &c)).unwrap();
         let names = &found.trace[0].names;
         assert_eq!(names.contains(&"locality".to_owned()), locality > 0.0);
@@ -219,9 +219,44 @@ fn locality_keeps_far_pictures_within_40_db() {
     };
     let (free, held) = (kept(0.0), kept(30.0));
     assert!(held.0 > 40.0 && held.0 > free.0 + 6.0, "{free:?} {held:?}");
-    // Where nothing is tuned the term has nothing to hold.
-    let mut c = Config { steps: 2, ..Config::new(Space::W, &OPTIMIZE) };
-    c.weights.set("locality", 1.0);
-    let e = found(g.as_ref(), None, (&foreign(0), &c)).unwrap_err();
-    assert!(e.message().contains("tunes no weights") && e.repair().unwrap().contains("pti"));
+    // Where nothing is tuned the terms have nothing to hold.
+    for term in ["locality", "edits"] {
+        let mut c = Config { steps: 2, ..Config::new(Space::W, &OPTIMIZE) };
+        c.weights.set(term, 1.0);
+        let e = found(g.as_ref(), None, (&foreign(0), &c)).unwrap_err();
+        assert!(e.message().contains("tunes no weights") && e.repair().unwrap().contains("pti"));
+    }
+}
+
+/// An edit changes the picture of a code whose weights were tuned as it changes that of the
+/// untouched generator.
+#[test]
+fn edits_of_tuned_codes_do_what_they_did() {
+    let g = generator();
+    let picture = |code: &Code| codes::synthesize(g.as_ref(), code, &Input::default()).unwrap();
+    let missed = |weight: f64| {
+        let settings: Numbers = [("tune", 60.0), ("tune_lr", 0.02), ("rank", 0.0)].into();
+        let mut c = Config { steps: 30, settings, ..Config::new(Space::W, &PTI) };
+        c.weights = [("edits", weight), ("locality", 0.0)].into();
+        let found = found(g.as_ref(), None, (&foreign(0), &c)).unwrap();
+        let parts = found.code.parts.clone().without_found();
+        let own = Code { parts, ..found.code.clone() };
+        let each = (0..4).map(|seed| {
+            let draw = |seed| {
+                let z = Tensor::from_vec(Rng::new(seed).normals(16), (1, 16), &Device::Cpu);
+                let input = Input::default();
+                spaces::rise(g.as_ref(), &z.unwrap(), (Space::Z, Space::W), &input).unwrap()
+            };
+            let way = ((draw(seed) - draw(seed + 100)).unwrap() * 0.3).unwrap();
+            let moved = (found.code.point() + way).unwrap();
+            let change = |code: &Code| {
+                (picture(&code.moved(moved.clone(), "edit".into())) - picture(code)).unwrap()
+            };
+            let apart = (change(&found.code) - change(&own)).unwrap().sqr().unwrap();
+            apart.mean_all().unwrap().to_scalar::<f32>().unwrap()
+        });
+        (each.sum::<f32>(), found.loss[0])
+    };
+    let (free, held) = (missed(0.0), missed(10.0));
+    assert!(held.0 < 0.3 * free.0, "{free:?} {held:?}");
 }

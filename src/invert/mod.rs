@@ -68,10 +68,11 @@ pub use phase::{
 };
 pub use report::{Diagnosis, Inversion, Number, Warning};
 pub use schedule::{Curve, ramp, w_noise};
-pub use stats::{PROJECTOR_SAMPLES, WStats};
+pub use stats::{Distance, PROJECTOR_SAMPLES, SAFE_OFFSET, WStats};
 pub use trace::Trace;
 
-use crate::error::Result;
+use crate::control::Stop;
+use crate::error::{Error, Kind, Result};
 use crate::generator::{Input, spaces};
 use crate::rng::Rng;
 use crate::space::Space;
@@ -81,7 +82,7 @@ use std::time::Instant;
 
 /// Inverts pictures.
 ///
-/// On [`crate::control::Stop::Keep`] the best so far is the result; images of batches that had not
+/// On [`Stop::Keep`] the best so far is the result; images of batches that had not
 /// begun return their start.
 ///
 /// # Shapes
@@ -89,8 +90,9 @@ use std::time::Instant;
 ///
 /// # Errors
 /// Before anything runs: when the target or the configuration do not fit the generator. While it
-/// runs: `Interrupted` on [`crate::control::Stop::Abort`], `Resumable` on
-/// [`crate::control::Stop::Checkpoint`].
+/// runs: `Interrupted` on [`Stop::Abort`], and on
+/// [`Stop::Keep`] before the start is evaluated; `Resumable` on
+/// [`Stop::Checkpoint`].
 pub fn invert(job: &Job, target: &Tensor, config: &Config) -> Result<Inversion> {
     let clock = Instant::now();
     let target = target.detach().to_dtype(DType::F32)?.to_device(job.generator.device())?;
@@ -98,12 +100,21 @@ pub fn invert(job: &Job, target: &Tensor, config: &Config) -> Result<Inversion> 
     let mut warnings: Vec<_> =
         config.check(job)?.into_iter().map(|text| Warning { image: None, text }).collect();
     let run = Run::new(job, config, target.dims()[0])?;
-    let outcomes = restarts::search(&run, &target)?;
+    let outcomes = restarts::search(&run, &target).map_err(|e| nothing_yet(job, e))?;
     let mut inversion = report::assemble(&run, &target, outcomes)?;
     warnings.append(&mut inversion.diagnosis.warnings);
     inversion.diagnosis.warnings = warnings;
     inversion.seconds = clock.elapsed().as_secs_f64();
     Ok(inversion)
+}
+
+/// A first Ctrl-C keeps the best so far, so the work fails of it only before it has evaluated its
+/// start.
+fn nothing_yet(job: &Job, e: Error) -> Error {
+    if e.kind() != Kind::Interrupted || job.control.stop() != Stop::Keep {
+        return e;
+    }
+    Error::new(Kind::Interrupted, "stopped before the first step: there was nothing to keep yet")
 }
 
 /// Inverts a picture that the generator made itself, which shows the method's limit on a target

@@ -90,8 +90,8 @@ fn pivotal_tuning_has_the_official_loss() {
     let (g, control, features) = (generator("pti", &known), Control::default(), features());
     let job = Job { perceptual: Some(&features), ..Job::new(&*g, &control) };
     let mut c = Config::new(Space::W, &PTI);
-    c.weights = [("l2", 1.0), ("perceptual", 1.0)].into();
-    c.settings = [("rank", 0.0)].into();
+    let terms = [("l2", 1.0), ("perceptual", 1.0), ("locality", 0.0), ("edits", 0.0)];
+    (c.weights, c.settings) = (terms.into(), [("rank", 0.0)].into());
     let run = Run::new(&job, &c, 1).unwrap();
     let problem = Problem::new(&run, known["target"].clone(), 0).unwrap();
     let phase = run.phases.last().unwrap();
@@ -133,7 +133,7 @@ fn locality_is_the_official_one() {
     };
     let term = (kind.make)(&setup).unwrap().unwrap();
     let mut at = Forward::new((target, target), &code, &[]);
-    at.far = Some(&far);
+    (at.aside.far, at.aside.times) = (Some(&far), 1.0);
     let found = f64::from(term.value(&at).unwrap().to_vec1::<f32>().unwrap()[0]);
     let expected = f64::from(known["far.value"].to_vec1::<f32>().unwrap()[0]);
     assert!((found / expected - 1.0).abs() < APART, "{found} {expected}");

@@ -241,7 +241,7 @@ fn what_an_optimizer_cannot_search_is_refused_with_its_repair() {
         let e = refused(&Config { noise: true, ..Config::new(Space::W, method) });
         assert!(e.message().contains("noise maps") && e.repair().unwrap().contains("noise: false"));
         let e = refused(&Config::new(Space::WPlus, method));
-        assert!(e.message().contains("searches Z or W"), "{e:?}");
+        assert!(e.message().contains("searches W or Z"), "{e:?}");
     }
     let mut c = Config::new(Space::Z, &HMC);
     c.settings.set("temperature", 0.0);

@@ -4,7 +4,7 @@ use super::config::{Config, Init};
 use super::degrade::Degrader;
 use super::hash::content_hash;
 use super::job::Job;
-use super::objective::{Objective, Setup, TERMS, noise_term};
+use super::objective::{OF_WEIGHTS, Objective, Setup, TERMS, noise_term};
 use super::phase::{Layers, Phase};
 use super::prior::Prior;
 use super::relative::Size;
@@ -55,10 +55,12 @@ impl<'a> Run<'a> {
         if phases.is_empty() {
             return Err(Error::runtime(format!("method {:?} has no phases", config.method)));
         }
-        if config.weighs("locality") && !phases.iter().any(Phase::looks_far) {
-            let message = format!("method {} tunes no weights", config.method.name);
-            return Err(Error::runtime(format!("{message}: `locality` does not apply"))
-                .hint("leave `locality` out, or use method: pti"));
+        for term in OF_WEIGHTS.into_iter().filter(|term| config.weighs(term)) {
+            if !phases.iter().any(|phase| phase.holds_weights(term)) {
+                let message = format!("method {} tunes no weights", config.method.name);
+                return Err(Error::runtime(format!("{message}: `{term}` does not apply"))
+                    .hint(format!("leave `{term}` out, or use method: pti")));
+            }
         }
         let (weights, tuned, sizes) = (OnceCell::new(), RefCell::default(), OnceCell::new());
         Ok(Self {
@@ -165,7 +167,7 @@ impl<'a> Run<'a> {
         for (name, weight) in recipe.weights.iter().filter(|(_, w)| *w > 0.0) {
             let kind = TERMS.iter().find(|t| t.name == *name);
             let kind = kind.ok_or_else(|| Error::runtime(format!("no term `{name}`")))?;
-            if *name == "locality" && !phase.looks_far() {
+            if OF_WEIGHTS.contains(name) && !phase.holds_weights(name) {
                 continue;
             }
             if let Some(term) = kind.weighted(&setup, *weight)? {

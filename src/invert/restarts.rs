@@ -70,5 +70,6 @@ fn better((first, second): (State, State)) -> State {
 /// The progress of search `k` of `of`, as a part of all.
 fn overall(p: Progress, (k, of): (usize, usize)) -> Progress {
     let title = format!("{} · search {} of {of}", p.title, k + 1);
-    Progress { title, step: k * p.total + p.step, total: of * p.total, ..p }
+    let share = (k as f64 + p.share) / of.max(1) as f64;
+    Progress { title, step: k * p.total + p.step, total: of * p.total, share, ..p }
 }

@@ -63,7 +63,7 @@ pub(super) fn run_from<'r, 'a>(
     let now = Instant::now();
     let objectives = Vec::new();
     let mut batch = Batch { run, problems, states, objectives, reported: now, saved: now };
-    while batch.step()? {}
+    while batch.step_or_end()? {}
     run.job.control.keep();
     batch.end();
     Ok(batch.states)
@@ -79,6 +79,29 @@ impl<'a> Batch<'_, '_, 'a> {
         self.run.phases.get(k).ok_or_else(|| Error::runtime("no such phase"))
     }
 
+    /// As [`Self::step`]; a stop in the middle of a step ends the images at their best points.
+    fn step_or_end(&mut self) -> Result<bool> {
+        match self.step() {
+            Err(e) if e.kind() == Kind::Interrupted && self.keeps() => {
+                self.end_here();
+                Ok(false)
+            }
+            done => done,
+        }
+    }
+
+    /// Whether a first Ctrl-C asks to keep the best, and every image has one.
+    fn keeps(&self) -> bool {
+        self.run.job.control.stop() == Stop::Keep && self.states.iter().all(|s| s.best.is_some())
+    }
+
+    /// Ends the images that are still running, as stopped by the user.
+    fn end_here(&mut self) {
+        for state in self.states.iter_mut().filter(|s| !s.finished) {
+            (state.stopped, state.finished) = (Some(state.step), true);
+        }
+    }
+
     /// One step of all images that are still running; returns whether there is another.
     fn step(&mut self) -> Result<bool> {
         let which = self.going();
@@ -88,7 +111,7 @@ impl<'a> Batch<'_, '_, 'a> {
         }
         self.report_if_due(&which, &found);
         for (&i, e) in which.iter().zip(&found) {
-            self.end_phases(i, e.total);
+            self.end_phases(i, e);
         }
         let on: Vec<(usize, Evaluation)> =
             which.into_iter().zip(found).filter(|(i, _)| !self.states[*i].finished).collect();
@@ -100,7 +123,7 @@ impl<'a> Batch<'_, '_, 'a> {
 
     /// Ends the phases that have reached their goal or a plateau, and the image where no step is
     /// left.
-    fn end_phases(&mut self, i: usize, loss: f64) {
+    fn end_phases(&mut self, i: usize, e: &Evaluation) {
         let state = &mut self.states[i];
         while !state.finished {
             let (phase, taken) = state.acting(self.run);
@@ -109,8 +132,10 @@ impl<'a> Batch<'_, '_, 'a> {
                 return;
             };
             let judged = state.judging(self.run).0 == phase;
-            let reached = acting.until.is_some_and(|goal| loss <= goal);
-            if !judged || !(reached || acting.plateau.is_some_and(|share| state.flat(share))) {
+            let reached = acting.until.is_some_and(|goal| e.total <= goal);
+            if !(judged && e.complete)
+                || !(reached || acting.plateau.is_some_and(|share| state.flat(share)))
+            {
                 return;
             }
             state.phase = phase;
@@ -123,10 +148,7 @@ impl<'a> Batch<'_, '_, 'a> {
         match self.run.job.control.stop() {
             Stop::No => self.advance(on)?,
             Stop::Keep => {
-                for (i, _) in on {
-                    let state = &mut self.states[i];
-                    (state.stopped, state.finished) = (Some(state.step), true);
-                }
+                self.end_here();
                 return Ok(false);
             }
             Stop::Abort => {
@@ -224,14 +246,21 @@ impl<'a> Batch<'_, '_, 'a> {
     /// Moves to the next points. Images that return to an earlier point between two phases are
     /// evaluated anew, for its gradients.
     fn advance(&mut self, mut on: Vec<(usize, Evaluation)>) -> Result<()> {
-        let mut back = Vec::new();
+        let (mut back, mut held) = (Vec::new(), Vec::new());
         for (i, _) in &on {
+            let best = self.states[*i].best.clone();
             if self.states[*i].enter(&self.problems[*i])? {
                 back.push(*i);
+                held.push(best);
             }
         }
         if !back.is_empty() {
-            let mut anew = self.evaluate(&back)?.into_iter();
+            let anew = self.evaluate(&back);
+            if anew.is_err() {
+                // A stop keeps the best of the phases before.
+                back.iter().zip(held).for_each(|(i, best)| self.states[*i].best = best);
+            }
+            let mut anew = anew?.into_iter();
             for (i, e) in on.iter_mut().filter(|(i, _)| back.contains(i)) {
                 if let Some(fresh) = anew.next() {
                     self.states[*i].begin(&fresh)?;
@@ -284,7 +313,8 @@ impl<'a> Batch<'_, '_, 'a> {
         let code = stacked(on.iter().map(|(_, e)| e.parts.point()))?;
         let current = stacked(on.iter().map(|(_, e)| &e.picture))?;
         let [current, targets] = self.filled(&current, &targets)?;
-        let seen = Seen { pictures: &targets, current: &current, pass };
+        let found = self.found(on)?;
+        let seen = Seen { pictures: &targets, current: &current, pass, found: &found };
         let moved = encoder.pass(&seen)?.from(&code)?.detach();
         if moved.dims() != code.dims() {
             let (name, given) = (Safe(encoder.name()), moved.dims());
@@ -294,11 +324,26 @@ impl<'a> Batch<'_, '_, 'a> {
             ))
             .hint("use the encoder of this generator, or method: optimize"));
         }
+        let beside = encoder.beside(&seen)?;
         for (k, (i, _)) in on.iter().enumerate() {
             self.states[*i].parts.insert(Part::Point, row(&moved, k)?);
+            for (part, tensor) in &beside {
+                self.states[*i].parts.insert(*part, row(&tensor.detach(), k)?);
+            }
             self.states[*i].count_step();
         }
         Ok(())
+    }
+
+    /// What is beside the codes of these images, each part `[N, …]`.
+    fn found(&self, on: &[&(usize, Evaluation)]) -> Result<Vec<(Part, Tensor)>> {
+        let Some((_, first)) = on.first() else { return Ok(Vec::new()) };
+        let parts = first.parts.iter().map(|(part, _)| part).filter(|part| part.found());
+        let each = |part: Part| {
+            let all = on.iter().filter_map(|(_, e)| e.parts.get(part));
+            Ok((part, stacked(all)?))
+        };
+        parts.map(each).collect()
     }
 
     /// Goes from an image's target back to its code.
@@ -408,6 +453,19 @@ impl<'a> Batch<'_, '_, 'a> {
         self.reported = Instant::now();
     }
 
+    /// The part of the work that is done, by what its steps cost, when `before` images are behind.
+    fn share_done(&self, before: usize) -> f64 {
+        let cost = |p: &Phase<'_>, steps: usize| p.cost() * steps as f64;
+        let whole: f64 = self.run.phases.iter().map(|p| cost(p, p.steps)).sum();
+        let done = |state: &State| {
+            let (phase, taken) = state.acting(self.run);
+            let past = self.run.phases.iter().take(phase).map(|p| cost(p, p.steps)).sum::<f64>();
+            past + self.run.phases.get(phase).map_or(0.0, |p| cost(p, taken))
+        };
+        let done = before as f64 * whole + self.states.iter().map(done).sum::<f64>();
+        done / (self.run.count as f64 * whole).max(f64::MIN_POSITIVE)
+    }
+
     /// Reports progress. The picture shown comes from the search itself, so watching costs no extra
     /// pass through the generator.
     fn progress(&self, (first, acting): (usize, &Phase<'_>), found: &[Evaluation]) -> Progress {
@@ -430,6 +488,7 @@ impl<'a> Batch<'_, '_, 'a> {
             title: format!("{} {}{which}", acting.verb, self.run.config.space),
             step: before * total + self.states.iter().map(|s| s.step).sum::<usize>(),
             total: n * total,
+            share: self.share_done(before),
             losses: names.map(mean).collect(),
             preview: self.states[first].best.as_ref().map(|b| b.picture.clone()),
         }

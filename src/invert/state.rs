@@ -119,7 +119,7 @@ impl State {
     /// Keeps what a point is worth.
     pub fn record(&mut self, e: &Evaluation) -> Result<()> {
         self.trace.push(self.step, &e.terms);
-        self.keep(e)
+        if e.complete || !e.total.is_finite() { self.keep(e) } else { Ok(()) }
     }
 
     /// Keeps a point if it is the best so far.

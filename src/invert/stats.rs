@@ -1,7 +1,7 @@
 //! Mean and spread of w over the prior.
 
 use crate::control;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::generator::{Generator, Input, spaces};
 use crate::rng::Rng;
 use crate::space::Space;
@@ -70,6 +70,40 @@ impl WStats {
         let mean: Vec<f32> = mean.iter().map(|v| *v as f32).collect();
         let mean = Tensor::from_vec(mean, dim, &Device::Cpu)?.to_device(generator.device())?;
         Ok(Self { mean, sigma: (total / samples.max(1) as f64).sqrt(), samples })
+    }
+}
+
+/// Offsets of the rows of a W+ code from their mean, in σ of w, up to which edits stay safe.
+pub const SAFE_OFFSET: f64 = 0.5;
+
+/// Where a code lies among those of the prior.
+#[derive(Clone, Copy, Debug)]
+pub struct Distance {
+    /// How far its rows lie from their mean, in σ; 0 with one row.
+    pub offset: f64,
+    /// How far the mean of its rows lies from that of the prior, in σ.
+    pub from_mean: f64,
+}
+
+impl Distance {
+    /// The distances of codes `[N, D]` or `[N, L, D]`, for the mean `[D]` and the spread σ of their
+    /// prior.
+    ///
+    /// # Errors
+    /// When a tensor operation fails.
+    pub fn of(point: &Tensor, (mean, sigma): (&Tensor, f64)) -> Result<Vec<Self>> {
+        let numbers = |t: &Tensor| Ok::<_, Error>(t.to_device(&Device::Cpu)?.to_dtype(DType::F64)?);
+        let point = numbers(point)?;
+        let rows = if point.rank() == 2 { point.unsqueeze(1)? } else { point };
+        let centre = rows.mean_keepdim(1)?;
+        let lengths = |apart: Tensor| -> Result<Vec<f64>> {
+            let unit = sigma.max(f64::MIN_POSITIVE);
+            Ok((apart.sqr()?.sum(2)?.mean(1)?.sqrt()? / unit)?.to_vec1()?)
+        };
+        let offsets = lengths(rows.broadcast_sub(&centre)?)?;
+        let away = lengths(centre.broadcast_sub(&numbers(mean)?)?)?;
+        let each = offsets.into_iter().zip(away);
+        Ok(each.map(|(offset, from_mean)| Self { offset, from_mean }).collect())
     }
 }
 

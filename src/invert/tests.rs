@@ -1,8 +1,8 @@
 //! Tests of inversion on the toy generator.
 
-use super::methods::{OPTIMIZE, PROJECTOR};
+use super::methods::{OPTIMIZE, PROJECTOR, PTI};
 use super::*;
-use crate::control::{Control, Stop};
+use crate::control::{Control, Progress, Stop};
 use crate::error::Kind;
 use crate::generator::{Generator, codes, toy};
 use crate::metric::{Metric, Perceptual, Psnr};
@@ -299,18 +299,23 @@ fn progress_counts_the_steps_of_all_images() {
     let g = generator();
     let seen = Arc::new(std::sync::Mutex::new(Vec::new()));
     let (to, stats) = (seen.clone(), stats(g.as_ref()));
-    let control =
-        Control::new(move |p| to.lock().unwrap().push((p.title, p.step, p.total, p.losses.len())));
+    let control = Control::new(move |p: Progress| to.lock().unwrap().push(p));
     let job = Job { stats: Some(&stats), ..Job::new(g.as_ref(), &control) };
     invert(&job, &several(9), &config(Space::W, 10)).unwrap();
-    let seen = seen.lock().unwrap();
-    assert!(
-        seen.iter().all(|(_, _, total, losses)| (*total, *losses) == (90, 1))
-            && seen.is_sorted_by_key(|s| s.1)
-    );
-    assert_eq!((seen[0].0.as_str(), seen[0].1), ("invert W (1–8 of 9)", 0));
-    let last = seen.last().unwrap();
-    assert_eq!((last.0.as_str(), last.1), ("invert W (9 of 9)", 90));
+    let all = std::mem::take(&mut *seen.lock().unwrap());
+    assert!(all.iter().all(|p| (p.total, p.losses.len()) == (90, 1)));
+    assert!(all.is_sorted_by_key(|p| p.step) && all.is_sorted_by_key(|p| p.share));
+    let [first, last] = [&all[0], &all[all.len() - 1]];
+    assert_eq!((first.title.as_str(), first.step, first.share), ("invert W (1–8 of 9)", 0, 0.0));
+    assert_eq!((last.title.as_str(), last.step, last.share), ("invert W (9 of 9)", 90, 1.0));
+    // Steps that tune weights cost more.
+    let settings = [("tune", 10.0)].into();
+    let tuned = Config { steps: 10, settings, ..Config::new(Space::W, &PTI) };
+    invert(&job, &foreign(0), &tuned).unwrap();
+    let all = seen.lock().unwrap();
+    let at = all.iter().find(|p| p.step == 10).unwrap();
+    assert!(at.share > 0.2 && at.share < 0.45, "{}", at.share);
+    assert_eq!(all.last().unwrap().share, 1.0);
 }
 
 #[test]

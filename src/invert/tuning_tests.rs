@@ -11,9 +11,11 @@ use crate::generator::{codes, spaces};
 use crate::latent::{Code, Part, Parts};
 use std::time::Duration;
 
+/// Tuning that nothing holds.
 fn pti(rank: f64) -> Config {
     let settings = [("tune", 30.0), ("tune_lr", 0.02), ("rank", rank)].into();
-    Config { steps: 20, settings, ..Config::new(Space::W, &PTI) }
+    let weights = [("locality", 0.0), ("edits", 0.0)].into();
+    Config { steps: 20, settings, weights, ..Config::new(Space::W, &PTI) }
 }
 
 fn features(steps: usize) -> Config {

@@ -1,6 +1,8 @@
 //! Latent codes and directions: data with their space, generator and origin.
 
 mod code;
+mod gains;
+mod mixed;
 mod parts;
 
 pub use code::Code;

@@ -1,6 +1,6 @@
 //! The parts of a code: its tensors, by what they are.
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use candle_core::{DType, Device, Tensor};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
@@ -32,6 +32,17 @@ pub enum Part {
     Left(usize),
     /// The right factor, `[N or 1, rank, columns]`: the columns are the weight's other dimensions.
     Right(usize),
+    /// What one weight is multiplied by, less 1, `[N or 1, O, C]`: `O` is the weight's first
+    /// dimension; `C` its second, for all places of a kernel alike, or the product of all others
+    /// (HyperStyle, Alaluf et al. 2022).
+    Gain(usize),
+    /// The left factor of a gain, `[N or 1, O, rank]`.
+    GainLeft(usize),
+    /// The right factor of all gains that have a left one, `[N or 1, rank, C]`.
+    GainRight,
+    /// What the feature map of one layer is multiplied by, less 1, before its residual is added,
+    /// `[N or 1, C, H, W]` (HFGI, Wang et al. 2022).
+    Scale(usize),
     /// Further codes of the point's space, `[N, K − 1, D]`, whose feature maps are composed with
     /// the point's (mGANprior, Gu et al. 2020).
     Codes,
@@ -60,6 +71,10 @@ impl Part {
             Self::Delta(weight) => format!("delta.{weight}"),
             Self::Left(weight) => format!("left.{weight}"),
             Self::Right(weight) => format!("right.{weight}"),
+            Self::Gain(weight) => format!("gain.{weight}"),
+            Self::GainLeft(weight) => format!("gain_left.{weight}"),
+            Self::GainRight => "gain_right".to_owned(),
+            Self::Scale(layer) => format!("scale.{layer}"),
             Self::Codes => "codes".to_owned(),
             Self::Shares(layer) => format!("shares.{layer}"),
             Self::Corruption => "corruption".to_owned(),
@@ -80,6 +95,10 @@ impl Part {
             Self::Delta(index),
             Self::Left(index),
             Self::Right(index),
+            Self::Gain(index),
+            Self::GainLeft(index),
+            Self::GainRight,
+            Self::Scale(index),
             Self::Codes,
             Self::Shares(index),
             Self::Corruption,
@@ -91,7 +110,8 @@ impl Part {
 
     /// Whether it belongs to a change of the generator's weights.
     pub const fn tunes(self) -> bool {
-        matches!(self, Self::Delta(_) | Self::Left(_) | Self::Right(_))
+        let added = matches!(self, Self::Delta(_) | Self::Left(_) | Self::Right(_));
+        added || matches!(self, Self::Gain(_) | Self::GainLeft(_) | Self::GainRight)
     }
 
     /// Whether files keep it in half precision.
@@ -109,11 +129,12 @@ impl Part {
     pub const fn ranks(self) -> RangeInclusive<usize> {
         match self {
             Self::Point | Self::Step => 2..=3,
-            Self::Noise(_) | Self::Residual(_) => 4..=4,
+            Self::Noise(_) | Self::Residual(_) | Self::Scale(_) => 4..=4,
             Self::Labels | Self::Pose | Self::Corruption | Self::Place => 2..=2,
             // A weight has up to four dimensions.
             Self::Delta(_) => 1..=5,
             Self::Left(_) | Self::Right(_) | Self::Codes | Self::Shares(_) => 3..=3,
+            Self::Gain(_) | Self::GainLeft(_) | Self::GainRight => 3..=3,
         }
     }
 }
@@ -197,7 +218,7 @@ impl Parts {
     /// The layers whose maps are not what the code gives alone, the first layer first.
     pub fn changed_layers(&self) -> BTreeSet<usize> {
         let layer = |part: &Part| match part {
-            Part::Residual(layer) | Part::Shares(layer) => Some(*layer),
+            Part::Residual(layer) | Part::Shares(layer) | Part::Scale(layer) => Some(*layer),
             _ => None,
         };
         self.0.keys().filter_map(layer).collect()
@@ -220,94 +241,6 @@ impl Parts {
     pub fn without(mut self, parts: &[Part]) -> Self {
         self.0.retain(|part, _| *part == Part::Point || !parts.contains(part));
         self
-    }
-
-    /// What was found with two codes, in between: `(1 − t) · a + t · b`, where what one of them
-    /// lacks is 0. So a picture goes from one to the other without a jump, also where their weights
-    /// were tuned (Xia et al., equation 17). Changes of low rank are put side by side, which is
-    /// exact. A noise map that one of them lacks stays as it is. The point and the labels are those
-    /// of `self`.
-    ///
-    /// # Errors
-    /// When two parts of one name have different shapes.
-    pub fn between(&self, other: &Self, t: f64) -> Result<Self> {
-        // The ends are exact.
-        if t == 0.0 || t == 1.0 {
-            let end = if t == 0.0 { self } else { other };
-            let found = end.iter().filter(|(part, _)| part.found());
-            let mut parts = self.clone().without_found();
-            parts.extend(found.map(|(part, tensor)| (part, tensor.clone())));
-            return Ok(parts);
-        }
-        let mut parts = self.clone().without_found();
-        let all: BTreeSet<Part> = self.0.keys().chain(other.0.keys()).copied().collect();
-        for part in all.into_iter().filter(|part| part.found()) {
-            let mixed = match (part, self.get(part), other.get(part)) {
-                (_, None, None) => continue,
-                (Part::Noise(_), Some(one), None) | (Part::Noise(_), None, Some(one)) => {
-                    one.clone()
-                }
-                (Part::Right(_), Some(one), None) | (Part::Right(_), None, Some(one)) => {
-                    one.clone()
-                }
-                (Part::Left(_), Some(a), Some(b)) => beside(&(a * (1.0 - t))?, &(b * t)?, 2)?,
-                (Part::Right(_), Some(a), Some(b)) => beside(a, b, 1)?,
-                (_, Some(a), None) => (a * (1.0 - t))?,
-                (_, None, Some(b)) => (b * t)?,
-                (_, Some(a), Some(b)) => (a * (1.0 - t))?.broadcast_add(&(b * t)?)?,
-            };
-            parts.insert(part, mixed);
-        }
-        Ok(parts)
-    }
-
-    /// Several codes as one batch. What one of them lacks of residuals and changes of weights is 0,
-    /// and factors of a lower rank are filled up with 0. The labels are those of the first.
-    ///
-    /// # Errors
-    /// When there is no code, when some have noise maps that others lack, and when two parts of one
-    /// name have different shapes.
-    pub fn gathered(all: &[Self]) -> Result<Self> {
-        let Some(first) = all.first() else { return Err(Error::runtime("no codes to gather")) };
-        let mut gathered =
-            Self::of(Tensor::cat(&all.iter().map(Self::point).collect::<Vec<_>>(), 0)?);
-        gathered.extend(first.labels().map(|labels| (Part::Labels, labels.clone())));
-        let names: BTreeSet<Part> = all.iter().flat_map(|p| p.0.keys()).copied().collect();
-        for part in names.into_iter().filter(|part| part.found()) {
-            let own = all.iter().filter_map(|parts| parts.get(part));
-            if matches!(part, Part::Noise(_)) && own.clone().count() < all.len() {
-                return Err(Error::runtime(
-                    "some of these codes have noise maps, others have none",
-                )
-                .hint("invert all of them with `noise: true`, or all without"));
-            }
-            // The axis of the rank, where the part is a factor.
-            let axis = match part {
-                Part::Left(_) => Some(2),
-                Part::Right(_) => Some(1),
-                _ => None,
-            };
-            let Some(widest) = own.max_by_key(|t| axis.map_or(0, |a| t.dims()[a])) else {
-                continue;
-            };
-            let each = all.iter().map(|parts| -> Result<Tensor> {
-                let one = match parts.get(part) {
-                    Some(t) => t.clone(),
-                    None => widest.narrow(0, 0, 1)?.zeros_like()?,
-                };
-                let filled = match axis {
-                    Some(a) => one.pad_with_zeros(a, 0, widest.dim(a)? - one.dim(a)?)?,
-                    None => one,
-                };
-                match (filled.dim(0)?, parts.count()) {
-                    (1, n) if n > 1 => Ok(filled.repeat(n)?),
-                    _ => Ok(filled),
-                }
-            });
-            let each = each.collect::<Result<Vec<_>>>()?;
-            gathered.insert(part, Tensor::cat(&each, 0)?);
-        }
-        Ok(gathered)
     }
 
     /// The tensor of a part.
@@ -370,19 +303,14 @@ impl Parts {
     /// Whether both can be put into one batch: they have the same parts in the same shapes, and no
     /// part that several codes share.
     pub fn fit_beside(&self, other: &Self) -> bool {
-        let one_each = |p: &Self| p.0.values().all(|t| t.dims().first() == Some(&p.count()));
+        let shared = |p: &Self| p.get(Part::GainRight).is_some();
+        let one_each =
+            |p: &Self| !shared(p) && p.0.values().all(|t| t.dims().first() == Some(&p.count()));
         let shapes = |p: &Self| -> Vec<(Part, Vec<usize>)> {
             p.iter().map(|(part, t)| (part, t.dims().iter().skip(1).copied().collect())).collect()
         };
         one_each(self) && one_each(other) && shapes(self) == shapes(other)
     }
-}
-
-/// Two factors side by side, for codes of which some may share one.
-fn beside(a: &Tensor, b: &Tensor, dim: usize) -> Result<Tensor> {
-    let n = a.dim(0)?.max(b.dim(0)?);
-    let all = |t: &Tensor| if t.dim(0)? == n { Ok(t.clone()) } else { t.repeat((n, 1, 1)) };
-    Ok(Tensor::cat(&[all(a)?, all(b)?], dim)?)
 }
 
 impl Extend<(Part, Tensor)> for Parts {
@@ -411,9 +339,10 @@ mod tests {
     fn names_are_read_as_they_are_written() {
         for i in [0, 17] {
             let numbered = [Part::Noise(i), Part::Residual(i), Part::Delta(i)];
-            let numbered = numbered.into_iter().chain([Part::Left(i), Part::Right(i)]);
+            let gains = [Part::Gain(i), Part::GainLeft(i), Part::Scale(i)];
+            let numbered = numbered.into_iter().chain(gains).chain([Part::Left(i), Part::Right(i)]);
             let numbered = numbered.chain([Part::Shares(i)]);
-            let single = [Part::Point, Part::Labels, Part::Pose, Part::Codes];
+            let single = [Part::Point, Part::Labels, Part::Pose, Part::Codes, Part::GainRight];
             let single = single.into_iter().chain([Part::Corruption, Part::Step, Part::Place]);
             for part in single.chain(numbered) {
                 assert_eq!(Part::parse(&part.name()), Some(part));

@@ -7,6 +7,7 @@
 
 use super::resize_to;
 use crate::error::{Error, Kind, Result};
+use crate::latent::Part;
 use crate::network::Trunk;
 use crate::safe::Safe;
 use crate::space::Dims;
@@ -37,6 +38,16 @@ pub trait Encoder: Send + Sync {
     /// When the pictures have other channels than it reads.
     fn pass(&self, seen: &Seen<'_>) -> Result<Move>;
 
+    /// What a pass finds beside the code, each part as it is after the pass: gains of weights
+    /// (HyperStyle), the change of a feature map (HFGI).
+    ///
+    /// # Errors
+    /// As [`Encoder::pass`].
+    fn beside(&self, seen: &Seen<'_>) -> Result<Vec<(Part, Tensor)>> {
+        let _ = seen;
+        Ok(Vec::new())
+    }
+
     /// Checks that its codes and pictures fit the generator called `model`.
     ///
     /// # Errors
@@ -56,12 +67,19 @@ pub struct Seen<'a> {
     pub current: &'a Tensor,
     /// The pass, counted from 0.
     pub pass: usize,
+    /// What is beside the codes now, each `[N, …]`.
+    pub found: &'a [(Part, Tensor)],
 }
 
 impl<'a> Seen<'a> {
     /// What it looks at in its first pass.
     pub fn first(pictures: &'a Tensor, current: &'a Tensor) -> Self {
-        Self { pictures, current, pass: 0 }
+        Self { pictures, current, pass: 0, found: &[] }
+    }
+
+    /// A part that is beside the codes now.
+    pub fn part(&self, part: Part) -> Option<&'a Tensor> {
+        self.found.iter().find(|(own, _)| *own == part).map(|(_, tensor)| tensor)
     }
 }
 
@@ -72,6 +90,8 @@ pub enum Move {
     To(Tensor),
     /// A step from the code that it is now.
     By(Tensor),
+    /// The code stays: the pass finds what is beside it.
+    Stay,
 }
 
 impl Move {
@@ -81,11 +101,11 @@ impl Move {
     /// # Errors
     /// When its rows are not those of the codes.
     pub fn from(&self, codes: &Tensor) -> Result<Tensor> {
-        let (Self::To(found) | Self::By(found)) = self;
+        let (Self::To(found) | Self::By(found)) = self else { return Ok(codes.clone()) };
         let found = if codes.rank() == 2 { found.mean(1)? } else { found.clone() };
         Ok(match self {
-            Self::To(_) => found,
             Self::By(_) => codes.broadcast_add(&found)?,
+            _ => found,
         })
     }
 }

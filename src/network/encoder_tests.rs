@@ -13,7 +13,7 @@ type Parts = BTreeMap<String, Tensor>;
 pub(crate) fn step(pass: Result<Move>) -> Tensor {
     match pass.unwrap() {
         Move::By(step) => step,
-        Move::To(code) => panic!("a code, {code:?}"),
+        other => panic!("{other:?}"),
     }
 }
 

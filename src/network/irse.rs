@@ -49,6 +49,14 @@ impl Residual {
     }
 }
 
+/// Takes one unit of maps of so many channels.
+///
+/// # Errors
+/// When a tensor is missing or does not fit.
+pub(super) fn unit(t: &mut Taker<'_>, inputs: usize, stride: usize) -> Result<impl Unit + use<>> {
+    Residual::take(t, inputs, stride)
+}
+
 /// The two layers of squeeze and excitation.
 fn excitation(t: &mut Taker<'_>, channels: usize) -> Result<[Tensor; 2]> {
     let few = channels / REDUCTION;

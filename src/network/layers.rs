@@ -91,6 +91,16 @@ impl<'w> Taker<'w> {
         Ok(Conv { bias, ..bare })
     }
 
+    /// As [`Self::conv`], its weights multiplied by `1/√(inputs of a sum)`, as StyleGAN's are.
+    ///
+    /// # Errors
+    /// When a tensor is missing or does not fit.
+    pub fn equal_conv(&mut self, name: &str, inputs: usize, how: [usize; 3]) -> Result<Conv> {
+        let conv = self.conv(name, inputs, how)?;
+        let scale = ((inputs * how[0] * how[0]) as f64).powf(-0.5);
+        Ok(Conv { weight: (conv.weight * scale)?, ..conv })
+    }
+
     /// As [`Self::conv`], without a bias.
     ///
     /// # Errors
@@ -153,6 +163,15 @@ impl<'w> Taker<'w> {
         let bare = self.bare_dense(name, inputs, scale)?;
         let bias = self.take(&format!("{name}.bias"), &[bare.outputs()])?;
         Ok(Dense { bias, ..bare })
+    }
+
+    /// The 1×1 convolution `name` as a fully connected layer, for maps of one place.
+    ///
+    /// # Errors
+    /// When a tensor is missing or does not fit.
+    pub fn place(&mut self, name: &str, inputs: usize) -> Result<Dense> {
+        let Conv { weight, bias, .. } = self.conv(name, inputs, [1, 1, 0])?;
+        Ok(Dense { weight: weight.flatten_from(1)?, bias })
     }
 
     /// As [`Self::dense`], without a bias.

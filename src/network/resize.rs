@@ -17,6 +17,8 @@ enum How {
     Windows,
     /// [`corner_matrix`].
     Corners,
+    /// [`point_matrix`].
+    Points,
 }
 
 impl How {
@@ -25,6 +27,7 @@ impl How {
             Self::Area => area_matrix(from, to),
             Self::Windows => window_matrix(from, to),
             Self::Corners => corner_matrix(from, to),
+            Self::Points => point_matrix(from, to),
         }
     }
 }
@@ -40,17 +43,37 @@ pub fn area_matrix(from: usize, to: usize) -> Vec<f64> {
     let scale = from as f64 / to as f64;
     let mut m = vec![0.0; from * to];
     for (i, row) in m.chunks_exact_mut(from.max(1)).enumerate() {
-        if scale >= 1.0 {
+        if scale < 1.0 {
+            between(row, (i as f64 + 0.5) * scale - 0.5);
+        } else {
             let (lo, hi) = (i as f64 * scale, (i + 1) as f64 * scale);
             for (j, v) in row.iter_mut().enumerate() {
                 *v = ((hi.min((j + 1) as f64) - lo.max(j as f64)) / scale).max(0.0);
             }
-        } else {
-            let at = ((i as f64 + 0.5) * scale - 0.5).clamp(0.0, (from - 1) as f64);
-            let (low, share) = (at.floor() as usize, at.fract());
-            row[low] += 1.0 - share;
-            row[(low + 1).min(from - 1)] += share;
         }
+    }
+    m
+}
+
+/// The row of a matrix that takes the value at a place between two neighbours.
+fn between(row: &mut [f64], at: f64) {
+    let last = row.len().saturating_sub(1);
+    let at = at.clamp(0.0, last as f64);
+    let (low, share) = ((at as usize).min(last), at.fract());
+    row[low] += 1.0 - share;
+    row[(low + 1).min(last)] += share;
+}
+
+/// The matrix that takes an axis at places a step apart, between the nearest two pixels: PyTorch's
+/// bilinear `interpolate` without `antialias`, which skips pixels when it shrinks.
+///
+/// # Shapes
+/// → `[to, from]` row-major.
+fn point_matrix(from: usize, to: usize) -> Vec<f64> {
+    let scale = from as f64 / to as f64;
+    let mut m = vec![0.0; from * to];
+    for (i, row) in m.chunks_exact_mut(from.max(1)).enumerate() {
+        between(row, (i as f64 + 0.5) * scale - 0.5);
     }
     m
 }
@@ -78,10 +101,7 @@ fn corner_matrix(from: usize, to: usize) -> Vec<f64> {
     let step = if to > 1 { (from - 1) as f64 / (to - 1) as f64 } else { 0.0 };
     let mut m = vec![0.0; from * to];
     for (i, row) in m.chunks_exact_mut(from.max(1)).enumerate() {
-        let at = i as f64 * step;
-        let (low, share) = ((at as usize).min(from - 1), at.fract());
-        row[low] += 1.0 - share;
-        row[(low + 1).min(from - 1)] += share;
+        between(row, i as f64 * step);
     }
     m
 }
@@ -110,6 +130,15 @@ pub fn pool_to(pictures: &Tensor, h: usize, w: usize) -> Result<Tensor> {
 /// `[N, C, H, W]` → `[N, C, h, w]`
 pub fn grow_to(maps: &Tensor, h: usize, w: usize) -> Result<Tensor> {
     resized(maps, (h, w), How::Corners)
+}
+
+/// Pictures at another size, each pixel between the nearest of the larger picture, with gradients:
+/// PyTorch's bilinear `interpolate`, which skips pixels when it shrinks.
+///
+/// # Shapes
+/// `[N, C, H, W]` → `[N, C, h, w]`
+pub fn sample_to(pictures: &Tensor, h: usize, w: usize) -> Result<Tensor> {
+    resized(pictures, (h, w), How::Points)
 }
 
 fn resized(pictures: &Tensor, (h, w): (usize, usize), how: How) -> Result<Tensor> {
@@ -178,7 +207,7 @@ mod tests {
     #[test]
     fn rows_sum_to_one() {
         for (from, to) in [(7, 3), (3, 7), (128, 96), (1, 5), (5, 1)] {
-            for how in [How::Area, How::Windows, How::Corners] {
+            for how in [How::Area, How::Windows, How::Corners, How::Points] {
                 for row in how.matrix(from, to).chunks_exact(from) {
                     assert!((row.iter().sum::<f64>() - 1.0).abs() < 1e-12);
                 }
@@ -186,7 +215,7 @@ mod tests {
         }
     }
 
-    /// As `adaptive_avg_pool1d` and `interpolate(align_corners=True)` of PyTorch.
+    /// As `adaptive_avg_pool1d`, `interpolate(align_corners=True)` and `interpolate` of PyTorch.
     #[test]
     fn windows_overlap_and_corners_stay() {
         let of = |how: How, from: usize, to: usize| {
@@ -199,6 +228,8 @@ mod tests {
             (How::Windows, 2, &[0.0, 0.0, 1.0, 1.0]),
             (How::Corners, 3, &[0.0, 0.5, 1.0, 2.5, 4.0]),
             (How::Corners, 1, &[0.0, 0.0]),
+            (How::Points, 8, &[2.5, 30.5]),
+            (How::Points, 5, &[1.0 / 3.0, 4.0, 41.0 / 3.0]),
         ] {
             let found = of(how, from, wanted.len());
             assert!(found.iter().zip(wanted).all(|(a, b)| (a - b).abs() < 1e-12), "{found:?}");

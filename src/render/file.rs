@@ -5,11 +5,13 @@ use crate::error::{Error, Result};
 use crate::image::{Raster, encode};
 use crate::safe::Safe;
 use crate::store::Outlet;
+use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
-/// Writes every picture as a PNG into a folder and its path into the text. Never overwrites a file.
+/// Writes every picture as a PNG into a folder and its path into the text. Never overwrites a file;
+/// a file that is the picture already is taken for it.
 pub struct Files {
     outlet: Outlet,
     /// The folder of the pictures, relative to the outlet's folder.
@@ -17,6 +19,8 @@ pub struct Files {
     /// The next number of each name.
     next: BTreeMap<String, u32>,
     written: Vec<PathBuf>,
+    /// The names of the pictures written so far, by their beginning and the hash of their bytes.
+    known: BTreeMap<(String, Vec<u8>), PathBuf>,
 }
 
 impl Files {
@@ -29,7 +33,13 @@ impl Files {
     /// link.
     pub fn below(root: &Path, folder: &Path) -> Self {
         let folder = folder.to_path_buf();
-        Self { outlet: Outlet::below(root), folder, next: BTreeMap::new(), written: Vec::new() }
+        Self {
+            outlet: Outlet::below(root),
+            folder,
+            next: BTreeMap::new(),
+            written: Vec::new(),
+            known: BTreeMap::new(),
+        }
     }
 
     /// The files written so far.
@@ -51,6 +61,10 @@ impl Files {
     ) -> Result<PathBuf> {
         let bytes = encode::png(picture, texts)?;
         let stem = stem(caption);
+        let key = (stem.clone(), Sha256::digest(&bytes).to_vec());
+        if let Some(name) = self.known.get(&key).filter(|name| self.is(name, &bytes)) {
+            return Ok(self.outlet.path(name));
+        }
         loop {
             let next = self.next.entry(stem.clone()).or_insert(1);
             let name = match (stem.as_str(), *next) {
@@ -63,9 +77,14 @@ impl Files {
             match self.outlet.create(&name, &bytes) {
                 Ok(path) => {
                     self.written.push(path.clone());
+                    self.known.insert(key, name);
                     return Ok(path);
                 }
-                Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
+                Err(e) if e.kind() == ErrorKind::AlreadyExists => {
+                    if self.is(&name, &bytes) {
+                        return Ok(self.outlet.path(&name));
+                    }
+                }
                 Err(e) => {
                     let shown = self.outlet.path(&name).to_string_lossy().into_owned();
                     let failed = Error::io(format!("cannot write {}", Safe(&shown)), &e);
@@ -73,6 +92,11 @@ impl Files {
                 }
             }
         }
+    }
+
+    /// Whether a file holds these bytes.
+    fn is(&self, name: &Path, bytes: &[u8]) -> bool {
+        self.outlet.read(name, bytes.len() as u64).is_ok_and(|found| found == bytes)
     }
 }
 
@@ -147,11 +171,29 @@ mod tests {
     }
 
     #[test]
+    fn an_equal_picture_of_the_same_name_is_one_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let [a, b] = [1, 2].map(|v| Raster::filled(2, 2, &[v, 2, 3]).unwrap());
+        let mut files = Files::new(folder.path());
+        let save = |files: &mut Files, p: &Raster| {
+            let path = files.save(p, "r", &[]).unwrap();
+            path.file_name().unwrap().to_string_lossy().into_owned()
+        };
+        let names: Vec<String> = [&a, &b, &a, &b].map(|p| save(&mut files, p)).into();
+        assert_eq!(names, ["r.png", "r-2.png", "r.png", "r-2.png"]);
+        // In another run too; and never a file that was changed since.
+        let mut again = Files::new(folder.path());
+        assert_eq!(save(&mut again, &b), "r-2.png");
+        std::fs::write(folder.path().join("r-2.png"), "mine").unwrap();
+        assert_eq!(save(&mut files, &b), "r-3.png");
+        assert_eq!(std::fs::read_to_string(folder.path().join("r-2.png")).unwrap(), "mine");
+    }
+
+    #[test]
     fn files_are_named_after_their_captions() {
         let folder = tempfile::tempdir().unwrap();
         let mut files = Files::new(folder.path());
-        let p = Raster::filled(2, 2, &[1, 2, 3]).unwrap();
-        for (caption, name) in [
+        let all = [
             ("r", "r.png"),
             ("r", "r-2.png"),
             ("r + 2*pure", "r-+-2-pure.png"),
@@ -161,7 +203,9 @@ mod tests {
             ("../../etc/passwd", "at..-..-etc-passwd.png"),
             ("×", "picture-0001.png"),
             ("", "picture-0002.png"),
-        ] {
+        ];
+        for (k, (caption, name)) in all.into_iter().enumerate() {
+            let p = Raster::filled(2, 2, &[k as u8, 2, 3]).unwrap();
             let path = files.save(&p, caption, &[]).unwrap();
             assert_eq!(path.file_name().unwrap(), name, "{caption}");
             assert_eq!(path.parent().unwrap(), folder.path());

@@ -8,6 +8,7 @@ use crate::eval;
 use crate::safe::Safe;
 use crate::store::{Disk, Files, writable};
 use crate::value::kept::Kept;
+use crate::words;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -256,7 +257,8 @@ impl Standing {
                 Some(Err(e.note(note)))
             }
             Self::Back(n) => {
-                Some(Ok(format!("the session is saved again, including its last {n} records")))
+                let records = words::count(n, "record");
+                Some(Ok(format!("the session is saved again, including its last {records}")))
             }
         }
     }

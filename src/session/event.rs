@@ -8,7 +8,7 @@ use crate::lang::span::Source;
 use crate::latent::Code;
 use crate::render::Block;
 use serde_json::Value as Json;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
@@ -99,6 +99,13 @@ pub enum Event {
     Line(String),
     /// A less important line.
     Quiet(String),
+    /// Values are computed again, before the cell that uses them runs.
+    Again {
+        /// Their names.
+        names: BTreeSet<String>,
+        /// A line about them, with the numbers of the session's cells.
+        line: String,
+    },
     /// An error that does not belong to a cell.
     Trouble(Error),
     /// A statement explores a code. The session waits for the answer; without a screen the sender

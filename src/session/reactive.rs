@@ -5,6 +5,7 @@
 
 use super::effect::{Effect, of, with_bodies};
 use super::inputs::{Input, Literals, Mentions, literal};
+use crate::builtins;
 use crate::lang::ast::Def;
 use crate::lang::import::{self, Imported, Imports};
 use crate::lang::parse;
@@ -28,8 +29,20 @@ pub struct Links {
     pub writes: BTreeSet<String>,
     /// The cells that it needs directly, in order.
     pub needs: BTreeSet<usize>,
+    /// Names that it reads and that no cell above binds, with the first cells below that do.
+    pub later: BTreeMap<String, usize>,
     /// Hash of its text, of the files that it reads and of the keys of the cells that it needs.
     pub key: String,
+}
+
+impl Links {
+    /// A sentence about names that only cells below bind; `None` without such names.
+    pub fn disorder(&self) -> Option<String> {
+        let bound = |(name, at): (&String, &usize)| format!("{name} is bound in cell {}", at + 1);
+        let all: Vec<String> = self.later.iter().map(bound).collect();
+        (!all.is_empty())
+            .then(|| format!("{}, below: the file does not run from top to bottom", all.join(", ")))
+    }
 }
 
 /// What a text reads before it binds it, and what it binds.
@@ -67,6 +80,7 @@ impl Reactive {
         let mut latest: BTreeMap<String, usize> = BTreeMap::new();
         let mut functions: BTreeMap<String, Arc<Def>> = BTreeMap::new();
         let mut all: Vec<Links> = Vec::with_capacity(cells.len());
+        let mut unbound: Vec<(usize, String)> = Vec::new();
         for (at, text) in cells.iter().enumerate() {
             let Some(text) = text else {
                 all.push(Links::default());
@@ -78,6 +92,9 @@ impl Reactive {
                 // Whatever calls a function may use the generator.
                 wanted.insert(GENERATOR.to_owned());
             }
+            let own = |n: &&String| !latest.contains_key(*n) && builtins::find(n).is_none();
+            let free = wanted.iter().filter(own);
+            unbound.extend(free.map(|name| (at, name.clone())));
             let reads: BTreeMap<String, usize> =
                 wanted.into_iter().filter_map(|n| Some((n.clone(), *latest.get(&n)?))).collect();
             let needs: BTreeSet<usize> = reads.values().copied().collect();
@@ -101,7 +118,12 @@ impl Reactive {
             for def in &names.defines {
                 functions.insert(def.name.name.clone(), def.clone());
             }
-            all.push(Links { reads, writes: names.writes.clone(), needs, key });
+            let (writes, later) = (names.writes.clone(), BTreeMap::new());
+            all.push(Links { reads, writes, needs, later, key });
+        }
+        for (at, name) in unbound {
+            let below = (at + 1..all.len()).find(|k| all[*k].writes.contains(&name));
+            all[at].later.extend(below.map(|k| (name, k)));
         }
         // Texts that are gone need not be remembered.
         if self.known.len() > 4 * cells.len() + 64 {
@@ -216,6 +238,35 @@ mod tests {
                 })
                 .collect();
             assert_eq!(shown.join(" "), wanted, "{cells:?}");
+        }
+    }
+
+    #[test]
+    fn names_that_only_cells_below_bind_are_told() {
+        for (cells, wanted) in [
+            (
+                &["show late", "-", "late = 1"][..],
+                &[Some("late is bound in cell 3"), None, None][..],
+            ),
+            // The first cell below counts; what a cell above binds is not late.
+            (
+                &["a + b", "b = 1", "a = b", "b = a"],
+                &[Some("a is bound in cell 3, b is bound in cell 2"), None, None, None],
+            ),
+            (&["a = 1", "show a", "a = 2"], &[None, None, None]),
+            (&["a = a + 1", "load \"toy\"", "sample()"], &[None, None, None]),
+            // The function, not the name below.
+            (&["mean_w()", "mean_w = 1"], &[None, None]),
+            // A function reads its names where it is called.
+            (
+                &["def f(x) = x + far", "f(1)", "far = 1"],
+                &[None, Some("far is bound in cell 3"), None],
+            ),
+        ] {
+            let told: Vec<Option<String>> = links(cells).iter().map(Links::disorder).collect();
+            let rest = ", below: the file does not run from top to bottom";
+            let wanted: Vec<_> = wanted.iter().map(|w| w.map(|w| format!("{w}{rest}"))).collect();
+            assert_eq!(told, wanted, "{cells:?}");
         }
     }
 

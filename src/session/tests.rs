@@ -37,7 +37,7 @@ fn all(session: &mut Session, request: Request) -> (Vec<String>, Result<Reply>) 
                 Given::Print(line) | Given::Note(line) => vec![line],
             })),
             Event::Failed(_, e) | Event::Trouble(e) => said.push(format!("error: {e}")),
-            Event::Line(line) | Event::Quiet(line) => said.push(line),
+            Event::Line(line) | Event::Quiet(line) | Event::Again { line, .. } => said.push(line),
             Event::Rewritten(text) => said.push(format!("rewritten: {text}")),
             Event::Begins { .. } | Event::Progress(_) | Event::Explore { .. } => {}
         }

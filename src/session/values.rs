@@ -105,6 +105,11 @@ impl Plan {
         let all: Vec<String> = self.again.iter().map(one).collect();
         (!all.is_empty()).then(|| all.join(", "))
     }
+
+    /// The names that are recomputed.
+    pub fn again(&self) -> BTreeSet<String> {
+        self.again.iter().flat_map(|(_, names, _)| names.iter().cloned()).collect()
+    }
 }
 
 /// A rebuilt session.

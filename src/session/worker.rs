@@ -328,7 +328,8 @@ impl Worker {
     fn fetch(&mut self, wanted: BTreeSet<String>, control: &Control) -> Result<bool> {
         let plan = self.cells.plan(wanted, true);
         if let Some(what) = plan.computes() {
-            self.link.tell(Event::Quiet(format!("computing again: {what}")))?;
+            let (names, line) = (plan.again(), format!("computing again: {what}"));
+            self.link.tell(Event::Again { names, line })?;
         }
         match self.rebuild(&plan, control) {
             Err(e) if stopped(&e) => {
@@ -370,7 +371,7 @@ impl Worker {
         self.details = out.details.or(self.details.take());
         for given in out.given {
             if let Given::Note(line) = given {
-                self.link.tell(Event::Line(line))?;
+                self.link.tell(Event::Quiet(line))?;
             }
         }
         troubles.into_iter().try_for_each(|e| self.link.tell(Event::Trouble(e)))

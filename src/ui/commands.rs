@@ -32,8 +32,8 @@ pub(super) enum Command {
     /// The cell, the latest one without a number; and the width of its pictures in columns.
     Redraw(Option<u64>, Option<u16>),
     Zoom(Option<u64>),
-    /// The names whose pictures are compared on the full screen, or the number of a cell; none: the
-    /// last inversion.
+    /// The expressions whose pictures are compared on the full screen, or the number of a cell;
+    /// none: the last inversion.
     View(Vec<String>),
     Sessions,
     Resume(Option<String>),
@@ -97,8 +97,8 @@ pub const ALL: [Entry; 20] = [
     entry(":zoom", ":zoom [N]", "draws the pictures of cell N, or the last, as large as fits"),
     entry(
         ":view",
-        ":view [N | NAME, …]",
-        "full screen: an inversion, a ladder, pictures to compare, or those of cell N",
+        ":view [N | VALUE, …]",
+        "full screen: an inversion, a ladder, codes and pictures to compare, or cell N",
     ),
     entry(":sessions", ":sessions", "the sessions kept on this machine"),
     entry(":resume", ":resume [SESSION]", "continues another session; without a name, the latest"),
@@ -189,14 +189,25 @@ pub(super) fn parse(line: &str) -> Result<Command> {
             "" => Command::Zoom(None),
             n => Command::Zoom(Some(n.parse().map_err(|_| no_cell(n, ":zoom 3"))?)),
         },
-        ":view" => Command::View(
-            argument.split([',', ' ']).filter(|n| !n.is_empty()).map(str::to_owned).collect(),
-        ),
+        ":view" => Command::View(listed(argument)),
         ":sessions" => Command::Sessions,
         ":resume" => Command::Resume(optional),
         ":quit" | ":q" => Command::Quit,
         _ => return Err(unknown(name)),
     })
+}
+
+/// The expressions of a list: between commas outside of brackets; names also between blanks.
+fn listed(argument: &str) -> Vec<String> {
+    let name = |c: char| c.is_alphanumeric() || c == '_';
+    let names = argument.chars().all(|c| name(c) || c == ',' || c == ' ');
+    let (mut depth, mut text) = (0, false);
+    let parts = argument.split(|c: char| {
+        text ^= c == '"';
+        depth += i32::from("([".contains(c)) - i32::from(")]".contains(c));
+        !text && depth == 0 && (c == ',' || (names && c == ' '))
+    });
+    parts.map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect()
 }
 
 /// How often; once without a number.
@@ -296,6 +307,16 @@ mod tests {
             (":redraw width: 100", Command::Redraw(None, Some(100))),
             (":redraw 3 width:100", Command::Redraw(Some(3), Some(100))),
             (":zoom 2", Command::Zoom(Some(2))),
+            (":view x r", Command::View(vec!["x".into(), "r".into()])),
+            (":view x, r,", Command::View(vec!["x".into(), "r".into()])),
+            (
+                ":view mix(a, b), r + 2*smile, image(\"a, b.png\")",
+                Command::View(vec![
+                    "mix(a, b)".into(),
+                    "r + 2*smile".into(),
+                    "image(\"a, b.png\")".into(),
+                ]),
+            ),
         ] {
             assert_eq!(parse(line).unwrap(), command, "{line}");
         }

@@ -66,7 +66,7 @@ fn command(words: &Words, text: &str, begins: usize) -> (usize, Vec<Candidate>) 
         ":save" | ":save!" | ":open" => files(Path::new(""), typed, "", &["gnt"]),
         ":resume" => sessions(words, typed),
         ":cache" if "clear".starts_with(typed) => vec![candidate("clear", "clear", "")],
-        ":details" => {
+        ":details" | ":view" => {
             let names = words.types.iter().filter(|(n, ty)| n.starts_with(typed) && detailed(ty));
             names.map(|(n, ty)| candidate(n.clone(), n, &ty.to_string())).collect()
         }

@@ -107,8 +107,10 @@ fn colours(colours: Colours, in_tmux: bool) -> Finding {
 
 fn on_machine(device: &Device) -> Vec<Finding> {
     let features = features();
-    let mut cpu =
-        fine("cpu", format!("{}, {} threads", features.join(" "), rayon::current_num_threads()));
+    let mut cpu = fine(
+        "cpu",
+        format!("{}, {}", features.join(" "), words::count(rayon::current_num_threads(), "thread")),
+    );
     if cfg!(target_arch = "x86_64") && !features.contains(&"fma") {
         cpu.repair = Some("this CPU has no AVX2 and FMA: expect a tenth of the speed".into());
     }
@@ -180,9 +182,8 @@ fn on_cache(cache: &Cache) -> Finding {
 
 /// `12 results, 34 MB of at most 2.0 GB`.
 pub(super) fn held(report: &Report) -> String {
-    let results = if report.held.files == 1 { "result" } else { "results" };
     let [bytes, limit] = [report.held.bytes, report.limit].map(words::bytes);
-    format!("{} {results}, {bytes} of at most {limit}", report.held.files)
+    format!("{}, {bytes} of at most {limit}", words::count(report.held.files, "result"))
 }
 
 /// The folder itself, or its nearest existing ancestor.

@@ -14,11 +14,9 @@ pub(super) fn time(t: Duration) -> String {
 
 /// Estimated time until `total`, when `step` steps took `elapsed`; `None` before the first
 /// estimate.
-pub(super) fn remaining(step: usize, total: usize, elapsed: Duration) -> Option<Duration> {
-    if step == 0 || total < step {
-        return None;
-    }
-    Some(elapsed.mul_f64((total - step) as f64 / step as f64))
+pub(super) fn remaining(from: f64, share: f64, elapsed: Duration) -> Option<Duration> {
+    let done = share - from;
+    (done > 0.0 && share <= 1.0).then(|| elapsed.mul_f64((1.0 - share) / done))
 }
 
 #[cfg(test)]
@@ -31,7 +29,7 @@ mod tests {
         for (ms, text) in times {
             assert_eq!(time(Duration::from_millis(ms)), text);
         }
-        assert_eq!(remaining(100, 300, Duration::from_secs(10)), Some(Duration::from_secs(20)));
-        assert_eq!(remaining(0, 300, Duration::from_secs(10)), None);
+        assert_eq!(remaining(0.25, 0.5, Duration::from_secs(10)), Some(Duration::from_secs(20)));
+        assert_eq!(remaining(0.5, 0.5, Duration::from_secs(10)), None);
     }
 }

@@ -128,6 +128,7 @@ impl<A: Assist> Editor<A> {
             ends: Cell::new(false),
             drawn: RefCell::default(),
             prompt: Cell::new(0),
+            waited: RefCell::default(),
         };
         inner.set_helper(Some(bridge));
         let broken = Arc::<AtomicBool>::default();
@@ -250,13 +251,18 @@ impl<A: Assist> Editor<A> {
             terminal.type_ahead(&rest);
             return Ok(first);
         }
-        typed.push_str(&words(&std::mem::take(&mut line.held)));
+        let held = words(&std::mem::take(&mut line.held));
+        typed.push_str(&held);
         // A Return without a text before it runs nothing.
         let typed = typed.trim_start();
+        if let Some(bridge) = self.inner.helper().filter(|_| !held.trim().is_empty()) {
+            bridge.waited.replace(Some(typed.to_owned()));
+        }
         // Keys that the user typed meanwhile take precedence over the offered text.
         let offered = if typed.is_empty() { self.offered.take() } else { None };
         let initial = offered.as_deref().unwrap_or(typed);
         let read = self.inner.readline_with_initial(prompt, (initial, ""));
+        self.inner.helper().and_then(|bridge| bridge.waited.take());
         line.ended_line();
         read
     }
@@ -352,14 +358,30 @@ struct Bridge<A> {
     drawn: RefCell<String>,
     /// Columns of the prompt.
     prompt: Cell<usize>,
+    /// The text that was typed while work ran, as the prompt begins with it.
+    waited: RefCell<Option<String>>,
 }
 
+/// The hint after a text that was typed while work ran.
+const WAITED: &str = "typed while it ran: Enter runs it";
+
 impl<A: Assist> Bridge<A> {
+    /// What to say about a line: that it waits for Enter, until it changes; then what the language
+    /// says.
+    fn about(&self, line: &str, pos: usize) -> Option<String> {
+        if self.waited.borrow().as_deref() == Some(line) {
+            // After a Return the cursor is on a line of its own.
+            let place = if line.ends_with('\n') { "" } else { "\n" };
+            return Some(format!("{place}    ╰─ {WAITED}"));
+        }
+        self.assist.hint(line, pos)
+    }
+
     /// The rows and columns around a list of completions.
     fn room(&self, line: &str, pos: usize) -> listing::Room {
         let (columns, rows) = Stdout.size();
         let columns = usize::from(columns.max(1));
-        let hint = self.assist.hint(line, pos).map_or(0, |hint| hint.matches('\n').count());
+        let hint = self.about(line, pos).map_or(0, |hint| hint.matches('\n').count());
         let wrapped = self.wrapped(line, columns);
         listing::Room { columns, rows: usize::from(rows), wrapped, hint }
     }
@@ -429,7 +451,7 @@ impl<A: Assist> Hinter for Bridge<A> {
             // The call can only fail for a signal that does not exist.
             let _ = signal_hook::low_level::raise(SIGINT);
         }
-        self.assist.hint(line, pos).map(|hint| Shown(ascii::text(&hint)))
+        self.about(line, pos).map(|hint| Shown(ascii::text(&hint)))
     }
 }
 

@@ -263,7 +263,7 @@ mod tests {
         let (send, events) = channel();
         let picture = |v: f32| Tensor::full(v, (1, 1, 2, 2), &candle_core::Device::Cpu).unwrap();
         for (step, preview) in [(1, Some(picture(0.1))), (2, Some(picture(0.2))), (3, None)] {
-            let progress = Progress { title: "x".into(), step, total: 9, losses: vec![], preview };
+            let progress = Progress { preview, ..Progress::new("x".into(), (step, 9)) };
             send.send(Event::Progress(progress)).unwrap();
         }
         send.send(Event::Done).unwrap();

@@ -26,6 +26,7 @@ mod listing;
 pub mod live;
 pub mod notebook;
 mod pace;
+mod pager;
 mod pen;
 pub mod plain;
 mod preview;

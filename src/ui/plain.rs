@@ -113,13 +113,8 @@ mod tests {
         let begun = lines.begun;
         let said: Vec<String> = (0..100)
             .filter_map(|i| {
-                let progress = Progress {
-                    title: "fit".into(),
-                    step: i,
-                    total: 100,
-                    losses: vec![("pixel", 0.5)],
-                    preview: None,
-                };
+                let losses = vec![("pixel", 0.5)];
+                let progress = Progress { losses, ..Progress::new("fit".into(), (i, 100)) };
                 lines.take(progress, begun + Duration::from_millis(100 * i as u64))
             })
             .collect();

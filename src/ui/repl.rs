@@ -24,6 +24,7 @@ use crate::session::recall::numbered;
 use crate::session::script::Written;
 use crate::session::{Event, Reply, Request, Session, Snapshot, Start};
 use crate::value::models;
+use crate::words;
 use std::collections::VecDeque;
 use std::io::BufRead;
 use std::path::PathBuf;
@@ -233,7 +234,7 @@ impl Repl {
                 self.complain(&source, &e)
             }
             Event::Line(line) => self.say([line]),
-            Event::Quiet(line) => self.whisper(&line),
+            Event::Quiet(line) | Event::Again { line, .. } => self.whisper(&line),
             Event::Trouble(e) => self.refuse(&e),
             // A screen that cannot open leaves the code as it is.
             Event::Explore { what, answer } => match self.explore(&what, &answer) {
@@ -315,12 +316,12 @@ impl Repl {
             },
         );
         let version = env!("CARGO_PKG_VERSION").rsplit_once('.').map_or("", |(v, _)| v);
-        let threads = rayon::current_num_threads();
+        let threads = words::count(rayon::current_num_threads(), "thread");
         let room = usize::from(terminal.columns.max(20)).saturating_sub(9);
         let line = |device: &str, graphics: &str| {
             printable(&format!("gannet {version} · {about} · {device} · {graphics}{over}"))
         };
-        let (graphics, threads) = (terminal.summary(), format!("{device}, {threads} threads"));
+        let (graphics, threads) = (terminal.summary(), format!("{device}, {threads}"));
         let short = graphics.split(',').next().unwrap_or_default();
         let tries = [line(&threads, &graphics), line(&threads, short)];
         let fits = tries.into_iter().find(|l| width(l) <= room);

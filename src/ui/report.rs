@@ -92,7 +92,7 @@ mod tests {
 
     fn step(step: usize) -> Progress {
         let losses = vec![("pixel", 0.25), ("offset", 0.5)];
-        Progress { title: "invert W+".into(), step, total: 40, losses, preview: None }
+        Progress { losses, ..Progress::new("invert W+".into(), (step, 40)) }
     }
 
     #[test]

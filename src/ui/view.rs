@@ -19,7 +19,7 @@ const HISTORY: usize = 4096;
 /// Width of the gauge in cells.
 const GAUGE: usize = 28;
 /// Text before the keys that wait for the next prompt.
-const NEXT: &str = " next: ";
+const NEXT: &str = " next prompt: ";
 
 /// The state of one run as shown.
 pub(super) struct View {
@@ -31,8 +31,10 @@ pub(super) struct View {
     /// Number of reports for each loss in the history.
     stride: usize,
     skipped: usize,
-    /// Step and time of the first report: the time to load says nothing about the steps.
-    first: Option<(usize, Duration)>,
+    /// Share and time of the first report: the time to load says nothing about the steps.
+    first: Option<(f64, Duration)>,
+    /// The share of the work that is done.
+    share: f64,
     /// Time since the run began.
     pub(super) elapsed: Duration,
     /// The current request to the run.
@@ -54,6 +56,7 @@ impl View {
             stride: 1,
             skipped: 0,
             first: None,
+            share: 0.0,
             elapsed: Duration::ZERO,
             stop: Stop::No,
             typed: String::new(),
@@ -65,16 +68,23 @@ impl View {
     pub(super) fn take(&mut self, progress: Progress, at: Duration) {
         self.title = Safe(&progress.title).to_string();
         (self.step, self.total) = (progress.step, progress.total);
-        let first = self.first.get_or_insert((progress.step, at));
-        if progress.step < first.0 {
+        self.share = progress.share;
+        let first = self.first.get_or_insert((progress.share, at));
+        if progress.share < first.0 {
             // A new loop of the same run has its own pace.
-            *first = (progress.step, at);
+            *first = (progress.share, at);
             self.history.clear();
         }
         self.losses = progress.losses;
         if !self.losses.is_empty() {
             self.remember(self.loss());
         }
+    }
+
+    /// Whether the work has something that a stop keeps: only searches report losses, and they do
+    /// so from their start on.
+    pub(super) fn keeps(&self) -> bool {
+        !self.losses.is_empty()
     }
 
     fn loss(&self) -> f64 {
@@ -99,12 +109,8 @@ impl View {
     }
 
     fn left(&self) -> Option<Duration> {
-        let (step, at) = self.first?;
-        format::remaining(
-            self.step - step,
-            self.total.checked_sub(step)?,
-            self.elapsed.saturating_sub(at),
-        )
+        let (from, at) = self.first?;
+        format::remaining(from, self.share, self.elapsed.saturating_sub(at))
     }
 
     /// `7.4 s, 3.8 s left`.
@@ -197,6 +203,8 @@ impl View {
     /// What Ctrl-C does, in as many words as fit into `width` columns.
     fn advice(&self, width: usize) -> &'static str {
         let all: &[&str] = match self.stop {
+            Stop::No if !self.keeps() => &[" ^C stop"],
+            Stop::Keep if !self.keeps() => &[" stopping"],
             Stop::No => {
                 &[" ^C stop and keep the best so far", " ^C stop, keep the best", " ^C stop"]
             }
@@ -239,8 +247,7 @@ mod tests {
         let mut view = View::new("invert W+", colour);
         for step in 1..=198 {
             let losses = vec![("pixel", 1.0 / step as f64), ("perceptual", 0.0297)];
-            let progress =
-                Progress { title: "invert W+".into(), step, total: 300, losses, preview: None };
+            let progress = Progress { losses, ..Progress::new("invert W+".into(), (step, 300)) };
             view.take(progress, Duration::from_millis(100 + 37 * step as u64));
         }
         view.elapsed = Duration::from_millis(100 + 37 * 198);
@@ -274,6 +281,26 @@ mod tests {
     }
 
     #[test]
+    fn the_best_is_promised_once_there_is_one() {
+        let mut view = View::new("invert W+", Colour::None);
+        let last = |view: &View| screen(view, 79, 5).lines().last().unwrap_or_default().to_owned();
+        assert_eq!(last(&view), " ^C stop");
+        let mut at = |losses| {
+            let title = "invert W+".into();
+            let progress = Progress { losses, ..Progress::new(title, (0, 9)) };
+            view.take(progress, Duration::ZERO);
+            view.stop = Stop::No;
+            let before = last(&view);
+            view.stop = Stop::Keep;
+            [before, last(&view)]
+        };
+        assert_eq!(at(vec![]), [" ^C stop", " stopping"]);
+        let [before, after] = at(vec![("pixel", 0.5)]);
+        assert_eq!(before, " ^C stop and keep the best so far");
+        assert_eq!(after, " stopping after this step, keeping the best · ^C again drops it");
+    }
+
+    #[test]
     fn a_narrow_view_leaves_whole_words_out() {
         let shown = screen(&running(Colour::None), 30, 5);
         let lines: Vec<&str> = shown.lines().collect();
@@ -287,10 +314,10 @@ mod tests {
     fn typed_keys_are_echoed_in_the_last_line() {
         let mut view = running(Colour::None);
         view.typed = "r + 2*smile\nshow r".into();
-        assert!(screen(&view, 40, 5).contains(" next: r + 2*smile show r"));
+        assert!(screen(&view, 40, 5).contains(" next prompt: r + 2*smile show r"));
         // Of a long line the end is shown, where the cursor would be.
         view.typed = "x".repeat(50) + "yz";
-        assert!(screen(&view, 20, 5).ends_with("next: xxxxxxxxxxxyz"), "{}", screen(&view, 20, 5));
+        assert!(screen(&view, 20, 5).ends_with(" next prompt: xxxxyz"), "{}", screen(&view, 20, 5));
         view.stop = Stop::Keep;
         assert!(screen(&view, 79, 5).contains("stopping after this step"));
     }

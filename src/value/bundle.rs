@@ -4,7 +4,7 @@
 use super::deferred::Deferred;
 use super::directions::{self, Directions};
 use super::embedded::{self, Part};
-use super::encoder::{EncoderSource, OwnEncoder};
+use super::encoder::{EncoderSource, OwnEncoder, first_beside};
 use super::facts;
 use super::loaded::Loaded;
 use super::shelf::encoder_of;
@@ -14,7 +14,7 @@ use crate::lang::types::ModelFacts;
 use crate::latent::Direction;
 use crate::limits::LIMITS;
 use crate::metric::{Features, FeaturesConfig};
-use crate::network::{Discriminator, discriminator, find_foreign};
+use crate::network::{Discriminator, Found, discriminator, find_foreign};
 use crate::safe::Safe;
 use crate::space::Space;
 use crate::weights::{self, Checkpoint, Network};
@@ -30,6 +30,8 @@ struct Bundle {
     attributes: Option<Checkpoint>,
     directions: Option<Checkpoint>,
     encoder: Option<EncoderSource>,
+    /// The file of the encoder with whose code that one begins.
+    first: Option<PathBuf>,
     /// The file that may hold a discriminator.
     judge: Option<PathBuf>,
     /// Whether the options of an encoder in the generator's file say that it draws FFHQ's frame.
@@ -48,6 +50,7 @@ pub(super) fn faces(device: &Device) -> Result<Loaded> {
         attributes: Some(open(embedded::ATTRIBUTES)?),
         directions: Some(open(embedded::DIRECTIONS)?),
         encoder: Some(EncoderSource::Embedded(embedded::ENCODER)),
+        first: None,
         judge: None,
         ffhq: false,
     };
@@ -67,15 +70,21 @@ pub(super) fn at(path: &Path, device: &Device) -> Result<Loaded> {
 impl Bundle {
     fn file(path: &Path) -> Result<Self> {
         let generator = weights::open(path, &LIMITS)?;
-        let beside = encoder_of(path);
         // pSp and its relatives save their encoder with the generator.
         let inside = find_foreign(generator.weights.list());
-        let own = inside.as_ref().filter(|found| found.is_clear()).map(|_| path.to_owned());
+        let first = inside.as_ref().and_then(|found| first_beside(path, found));
+        let ready =
+            |found: &&Found| found.is_clear() && (first.is_some() || !found.begins_with_another());
+        let own = inside.as_ref().filter(ready).map(|_| path.to_owned());
+        let beside = Some(encoder_of(path)).filter(|p| p.is_file());
+        // The one beside comes before the one inside, which is not asked then.
+        let first = first.filter(|_| beside.is_none());
         Ok(Self {
             known: None,
             attributes: None,
             directions: None,
-            encoder: Some(beside).filter(|p| p.is_file()).or(own).map(EncoderSource::File),
+            encoder: beside.or(own).map(EncoderSource::File),
+            first,
             judge: Some(path.to_owned()),
             ffhq: inside.is_some_and(|found| found.encodes_faces()),
             generator,
@@ -107,6 +116,7 @@ impl Bundle {
             attributes: part("attributes.safetensors")?,
             directions: part("directions.safetensors")?,
             encoder: encoder.exists().then_some(EncoderSource::File(encoder)),
+            first: None,
             judge: Some(path.join("discriminator.safetensors")).filter(|file| file.is_file()),
             ffhq,
         })
@@ -117,13 +127,15 @@ impl Bundle {
         if self.known.is_some() {
             return Deferred::ready("embedded".to_owned());
         }
-        let (open, encoder) =
-            ([self.attributes.clone(), self.directions.clone()], self.encoder.clone());
+        let open = [self.attributes.clone(), self.directions.clone()];
+        let (encoder, first) = (self.encoder.clone(), self.first.clone());
         Deferred::new(move || {
             let encoder = encoder.as_ref().map(EncoderSource::open).transpose()?;
+            let first = first.as_ref().map(|path| weights::open(path, &LIMITS)).transpose()?;
             let hash =
                 |file: &Option<Checkpoint>| file.as_ref().map(Checkpoint::sha256).transpose();
-            let all = open.iter().chain([&encoder]).map(hash).collect::<Result<Vec<_>>>()?;
+            let all =
+                open.iter().chain([&encoder, &first]).map(hash).collect::<Result<Vec<_>>>()?;
             Ok(format!("{all:?}"))
         })
     }
@@ -131,7 +143,8 @@ impl Bundle {
     /// Describes the generator of these files; each part is read on first use.
     fn read(self, device: &Device) -> Result<Loaded> {
         let beside = self.beside();
-        let Self { generator: file, known, attributes, directions, encoder, judge, ffhq } = self;
+        let Self { generator: file, known, attributes, directions, encoder, first, judge, ffhq } =
+            self;
         let (dtype, provenance, notes) =
             (file.weights.list().dtypes(), file.provenance.clone(), file.notes.clone());
         let whole = file.clone();
@@ -153,7 +166,7 @@ impl Bundle {
             None => Deferred::ready(Directions::default()),
         };
         let features = attributes.map(|file| features(file, &mut facts, device)).transpose()?;
-        let announce = |e| OwnEncoder::announce(e, &spec, &sha256, device);
+        let announce = |e| OwnEncoder::announce(e, &spec, &sha256, device)?.beginning(first);
         let encoder = encoder.map(announce).transpose()?;
         facts.encoder = encoder.is_some();
         let on = device.clone();

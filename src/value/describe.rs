@@ -137,7 +137,11 @@ fn found_beside(l: &Code) -> String {
         let side = map.dims().last().copied().unwrap_or(0);
         words.push(format!("a {side}² feature map at layer {layer}"));
     }
-    let tuned = parts.iter().filter(|(p, _)| matches!(p, Part::Delta(_) | Part::Left(_))).count();
+    let tunes = |part: Part| {
+        let added = matches!(part, Part::Delta(_) | Part::Left(_));
+        added || matches!(part, Part::Gain(_) | Part::GainLeft(_))
+    };
+    let tuned = parts.iter().filter(|(part, _)| tunes(*part)).count();
     if tuned > 0 {
         words.push(format!("{tuned} tuned weights"));
     }

@@ -10,7 +10,7 @@ use crate::error::{Error, Kind, Result};
 use crate::generator::Spec;
 use crate::limits::LIMITS;
 use crate::network::{
-    Encoder, EncoderConfig, Found, Host, PassNet, REGRESSION, Regressor, RegressorConfig,
+    Encoder, EncoderConfig, Foreign, Found, Host, PassNet, REGRESSION, Regressor, RegressorConfig,
     find_foreign,
 };
 use crate::rng::Rng;
@@ -18,7 +18,7 @@ use crate::safe::Safe;
 use crate::weights::{self, Checkpoint, Weights};
 use candle_core::{Device, Tensor};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 /// The family of encoder files.
@@ -65,6 +65,8 @@ impl EncoderSource {
 /// A generator's encoder, whose network is read on first use.
 pub struct OwnEncoder {
     source: EncoderSource,
+    /// The file of the encoder whose code it begins with, where there is one.
+    first: Option<PathBuf>,
     spec: Spec,
     device: Device,
     network: OnceLock<Box<dyn Encoder>>,
@@ -80,8 +82,8 @@ enum Settings {
     Foreign(Found),
 }
 
-/// The mean of a generator's w, `[D]`, for encoders that have none of their own.
-pub(super) type Mean<'a> = &'a dyn Fn() -> Result<Tensor>;
+/// Says what a generator has that encoders of other people's code read.
+pub(super) type Hosting<'a> = &'a dyn Fn() -> Result<Host>;
 
 impl OwnEncoder {
     /// Checks that an encoder belongs to the generator `spec`, whose file has the hash `sha256`.
@@ -95,8 +97,13 @@ impl OwnEncoder {
         sha256: &Deferred<String>,
         device: &Device,
     ) -> Result<Self> {
-        let own =
-            Self { source, spec: spec.clone(), device: device.clone(), network: OnceLock::new() };
+        let own = Self {
+            source,
+            first: None,
+            spec: spec.clone(),
+            device: device.clone(),
+            network: OnceLock::new(),
+        };
         if !matches!(own.source, EncoderSource::Toy) {
             let file = own.source.open()?;
             own.belongs(&own.settings(&file)?, sha256)?;
@@ -104,15 +111,34 @@ impl OwnEncoder {
         Ok(own)
     }
 
+    /// The same encoder, which begins with the code that one in another file finds.
+    ///
+    /// # Errors
+    /// When it finds its codes itself.
+    pub fn beginning(self, first: Option<PathBuf>) -> Result<Self> {
+        if first.is_some() && !self.begins_with_another()? {
+            let text = format!("{} finds its codes itself", self.source.shown());
+            return Err(Error::runtime(text).hint("leave `w_encoder` out"));
+        }
+        Ok(Self { first, ..self })
+    }
+
+    fn begins_with_another(&self) -> Result<bool> {
+        match self.settings(&self.source.open()?)? {
+            Settings::Foreign(found) => Ok(found.begins_with_another()),
+            _ => Ok(false),
+        }
+    }
+
     /// The network, read at the first call.
     ///
     /// # Errors
     /// When the file cannot be read, breaks a rule of its format, or does not fit the generator.
-    pub(super) fn network(&self, mean: Mean<'_>) -> Result<&dyn Encoder> {
+    pub(super) fn network(&self, hosting: Hosting<'_>) -> Result<&dyn Encoder> {
         if let Some(network) = self.network.get() {
             return Ok(&**network);
         }
-        let fresh = self.make(mean)?;
+        let fresh = self.make(hosting)?;
         Ok(&**self.network.get_or_init(|| fresh))
     }
 
@@ -120,16 +146,16 @@ impl OwnEncoder {
     ///
     /// # Errors
     /// As [`OwnEncoder::network`].
-    pub(super) fn make(&self, mean: Mean<'_>) -> Result<Box<dyn Encoder>> {
+    pub(super) fn make(&self, hosting: Hosting<'_>) -> Result<Box<dyn Encoder>> {
         let fresh: Box<dyn Encoder> = match self.source {
             EncoderSource::Toy => Box::new(toy(&self.spec, &self.device)?),
-            _ => self.read(mean)?,
+            _ => self.read(hosting)?,
         };
         fresh.check(&self.spec.name, self.spec.channels, &self.spec.dims())?;
         Ok(fresh)
     }
 
-    fn read(&self, mean: Mean<'_>) -> Result<Box<dyn Encoder>> {
+    fn read(&self, hosting: Hosting<'_>) -> Result<Box<dyn Encoder>> {
         let file = self.source.open()?;
         // The file may have been replaced since the generator was loaded.
         let config = self.settings(&file)?;
@@ -145,10 +171,29 @@ impl OwnEncoder {
                 Box::new(Regressor::new(&name, c, file.weights, &self.device)?)
             }
             Settings::Foreign(found) => {
-                let host = Host { mean: mean()?, rows: self.spec.num_ws };
+                let host = Host { first: self.first(&found, hosting)?, ..hosting()? };
                 Box::new(found.read(hash, file.weights, host, &self.device)?)
             }
         })
+    }
+
+    /// The encoder whose code another begins with.
+    fn first(&self, found: &Found, hosting: Hosting<'_>) -> Result<Option<Foreign>> {
+        if !found.begins_with_another() {
+            return Ok(None);
+        }
+        let Some(path) = &self.first else { return Ok(None) };
+        let file = weights::open(path, &LIMITS)?;
+        let own = find_foreign(file.weights.list()).filter(|own| !own.begins_with_another());
+        let own = own.ok_or_else(|| {
+            let text = format!("{} is no encoder to begin with", file.file);
+            Error::new(Kind::Format, text)
+                .note("`gannet info` shows what it holds")
+                .hint("w_encoder: HyperStyle's faces_w_encoder.pt, or another of its codes")
+        })?;
+        let hash = file.sha256()?;
+        let name = hash.get(..12).unwrap_or_default();
+        Ok(Some(own.read(name, file.weights, hosting()?, &self.device)?))
     }
 
     fn settings(&self, file: &Checkpoint) -> Result<Settings> {
@@ -229,6 +274,12 @@ impl OwnEncoder {
             _ => in_words(file.config(), &file.provenance),
         })
     }
+}
+
+/// The file beside an encoder's that finds the code which it begins with, as its options name it.
+pub(super) fn first_beside(path: &Path, found: &Found) -> Option<PathBuf> {
+    let name = found.first_file().filter(|_| found.begins_with_another())?;
+    Some(path.with_file_name(name)).filter(|first| first.is_file())
 }
 
 /// An encoder in words, from the settings and the origin in its file: its kind, and the scores of

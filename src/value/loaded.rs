@@ -8,14 +8,14 @@ use super::facts;
 use super::general;
 use crate::direction::{Forms, Spread, lift};
 use crate::error::Result;
-use crate::generator::{Generator, Spec, spaces};
+use crate::generator::{Generator, Layer, Spec, spaces};
 use crate::invert::{PROJECTOR_SAMPLES, WStats};
 use crate::lang::types::ModelFacts;
 use crate::latent::{Direction, ModelId};
 use crate::metric::Features;
-use crate::network::{Discriminator, Encoder};
+use crate::network::{Discriminator, Encoder, Host, Place};
 use crate::space::Space;
-use candle_core::{Device, Tensor};
+use candle_core::Device;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
@@ -131,23 +131,34 @@ impl Loaded {
     /// When the encoder's file cannot be read or does not fit the generator.
     pub fn encoder(&self) -> Result<Option<&dyn Encoder>> {
         let Some(own) = &self.encoder else { return Ok(None) };
-        Ok(Some(own.network(&|| self.mean_w())?))
+        Ok(Some(own.network(&|| self.host())?))
     }
 
-    /// An encoder from a file of the user, read anew.
+    /// An encoder from a file of the user, read anew; `first` is the file of the encoder with whose
+    /// code it begins, for those that begin with another's.
     ///
     /// # Errors
     /// When the file cannot be read, holds no encoder, or does not fit the generator.
-    pub fn encoder_in(&self, path: &Path) -> Result<Box<dyn Encoder>> {
+    pub fn encoder_in(&self, path: &Path, first: Option<&Path>) -> Result<Box<dyn Encoder>> {
         let source = EncoderSource::File(path.to_owned());
         let own = OwnEncoder::announce(source, &self.spec, &self.sha256, &self.device)?;
-        own.make(&|| self.mean_w())
+        own.beginning(first.map(Path::to_owned))?.make(&|| self.host())
     }
 
-    /// The generator's mean of w, `[D]`.
-    fn mean_w(&self) -> Result<Tensor> {
-        let mean = spaces::mean(&**self.generator()?, Space::W, None)?;
-        Ok(mean.point().squeeze(0)?.detach())
+    /// What encoders of other people's code read of the generator.
+    fn host(&self) -> Result<Host> {
+        let g = &**self.generator()?;
+        let mean = spaces::mean(g, Space::W, None)?.point().squeeze(0)?.detach();
+        let weights = g.weights()?;
+        let place = |layer: &Layer| {
+            let name = format!("synthesis.{}.weight", layer.name);
+            let mut all = weights.iter().enumerate();
+            let own = all.find(|(_, (of, _))| **of == name);
+            let weight = own.map(|(at, (_, weight))| (at, weight.dims().to_vec()));
+            Place { map: [layer.channels, layer.height, layer.width], weight }
+        };
+        let layers = self.spec.layers.iter().map(place).collect();
+        Ok(Host { mean, rows: self.spec.num_ws, layers, first: None })
     }
 
     /// The discriminator in its file, read at the first call; `None` without one.

@@ -17,8 +17,8 @@ let s:bare = ["mean_w", "pc"]
 let s:arguments = ["a", "adversarial", "align", "along", "alpha", "b", "ball", "bce",
 \ "best_of", "bins", "blur", "box", "camera", "channels", "class", "closed", "code", "codes",
 \ "columns", "combine", "compose", "cutoff", "depth", "directions", "discriminator",
-\ "discriminator_file", "down", "ellipse", "encoder", "error", "face", "feather", "fill",
-\ "fill_lr", "fov", "fps", "frames", "from", "gap", "generations", "geocross", "grey",
+\ "discriminator_file", "down", "edits", "ellipse", "encoder", "error", "face", "feather",
+\ "fill", "fill_lr", "fov", "fps", "frames", "from", "gap", "generations", "geocross", "grey",
 \ "ground", "history", "huber", "identity", "identity_net", "in_domain", "index", "init",
 \ "into", "invert", "jpeg", "key", "l1", "l2", "labels", "layer", "layers", "leapfrog",
 \ "levels", "locality", "log", "lpips", "lpips_heads", "lpips_net", "lr", "map", "map_lr",
@@ -29,7 +29,7 @@ let s:arguments = ["a", "adversarial", "align", "along", "alpha", "b", "ball", "
 \ "restarts", "rotate", "rounds", "saliency", "samples", "schedule", "search", "seed", "shift",
 \ "sigma", "size", "slack", "space", "start", "steps", "strength", "surrogate", "surrogate_lr",
 \ "t", "temperature", "to", "truncation", "tune", "tune_lr", "units", "until", "value",
-\ "values", "views", "what", "x", "y", "yaw"]
+\ "values", "views", "w_encoder", "what", "x", "y", "yaw"]
 let s:choices = ["adam", "adamax", "all", "any", "auto", "basincma", "bdinvert", "black",
 \ "center", "changed", "cma", "consecutive", "const", "constant", "cosine", "creswell", "dgp",
 \ "dhr", "ellipse", "encoder", "face", "ffhq", "ganpaint", "ganseeing", "hmc", "hybrid", "i2s",

@@ -166,13 +166,7 @@ impl Plan<'_> {
         let each = self.rounds.unwrap_or(ROUNDS);
         let step =
             all.iter().map(|m| if self.wants(m) { m.times.len().min(each) } else { each }).sum();
-        self.control.report(Progress {
-            title,
-            step,
-            total: self.rows * each,
-            losses: Vec::new(),
-            preview: None,
-        });
+        self.control.report(Progress::new(title, (step, self.rows * each)));
     }
 }
 

@@ -71,7 +71,7 @@ const FIRST: [Param; 9] = [
 ];
 
 /// Those after them.
-const LAST: [Param; 16] = [
+const LAST: [Param; 17] = [
     Param::optional(
         "mask",
         &[Kind::Mask],
@@ -116,8 +116,17 @@ const LAST: [Param; 16] = [
         "encoder",
         &[Kind::Text],
         "-",
-        "a file with an encoder for the generator, of pSp, e4e, ReStyle or `fit`, in the place of \
-         the one that it brings",
+        "a file with an encoder for the generator, of pSp, e4e, ReStyle, HyperStyle, HFGI or \
+         `fit`, in the place of the one that it brings",
+    )
+    .reads_it()
+    .named(),
+    Param::optional(
+        "w_encoder",
+        &[Kind::Text],
+        "-",
+        "the file of the encoder with whose code that of `encoder` begins: \
+         faces_w_encoder.pt for HyperStyle's",
     )
     .reads_it()
     .named(),
@@ -196,9 +205,11 @@ const DETAIL_PARTS: [&str; 1 + 4 * METHODS.len()] = {
          take less time than one after the other and give exactly the same results (but for \
          `consecutive`, which searches them together): `[one for one in r]` lists them. Every term \
          of the loss is traced separately. An encoder begins at the mean of w (or the start it is \
-         given) and corrects the code by looking at target and reconstruction, pass after pass; the pass with the lowest loss is kept, and hybrid \
-         continues from it. In W the layers' corrections are averaged. With a mask the terms \
-         compare `target \
+         given) and corrects the code by looking at target and reconstruction, pass after pass; \
+         the pass with the lowest loss is kept, and hybrid continues from it. In W the layers' \
+         corrections are averaged. HyperStyle's first pass finds a code and the others change the \
+         weights; HFGI's second pass changes a feature map. Both are kept with the code and its \
+         edits. With a mask the terms compare `target \
          + mask·(picture - target)`, so nothing outside it counts, and losses are means over it. \
          `grey`, `blur`, `down` and `jpeg` say what is wrong with the picture: the reconstruction \
          is degraded likewise, in this order, before it is compared, and the one shown is clean. \

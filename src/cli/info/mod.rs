@@ -141,7 +141,12 @@ fn described(file: &Checkpoint, models: &Models) -> Result<Json> {
         config = known.config.settings;
         ("generator", what)
     } else if let Some(encoder) = find_foreign(listing).filter(|_| listing.family.is_none()) {
-        facts["try"] = json!("load its generator, then invert(x, encoder: \"FILE\")");
+        let first = match encoder.begins_with_another() {
+            true => ", w_encoder: \"faces_w_encoder.pt\"",
+            false => "",
+        };
+        facts["try"] =
+            json!(format!("load its generator, then invert(x, encoder: \"FILE\"{first})"));
         ("encoder", encoder.words())
     } else if let Some(kind) = kinds::kind(listing) {
         if kind.name == kinds::RECOGNISER {

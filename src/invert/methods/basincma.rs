@@ -17,7 +17,7 @@ pub const METHOD: Method = Method {
     paper: "pix2latent (Huh et al. 2020)",
     summary: "CMA-ES for 30 generations, each candidate refined by 30 steps of Adam; from the best \
               300 steps of Adam",
-    spaces: &[Space::Z, Space::W],
+    spaces: &[Space::W, Space::Z],
     encoder: false,
     steps: Some(300),
     lr: Some(usual_lr),

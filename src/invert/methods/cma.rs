@@ -13,7 +13,7 @@ pub const METHOD: Method = Method {
     name: "cma",
     paper: "Hansen 2016, \"The CMA Evolution Strategy: A Tutorial\"",
     summary: "CMA-ES, no gradients, 2000 evaluations",
-    spaces: &[Space::Z, Space::W],
+    spaces: &[Space::W, Space::Z],
     encoder: false,
     steps: Some(2000),
     lr: None,

@@ -16,7 +16,7 @@ pub const METHOD: Method = Method {
     paper: "Deep Generative Prior (Pan et al. 2020)",
     summary: "DGP: code and weights in the discriminator's features (without one by a perceptual \
               distance), 5 stages of 200 steps, each with more layers",
-    spaces: &[Space::Z, Space::W],
+    spaces: &[Space::W, Space::Z],
     encoder: false,
     steps: Some(200),
     lr: Some(|_| 2e-3),

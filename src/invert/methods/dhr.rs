@@ -15,7 +15,7 @@ pub const METHOD: Method = Method {
     paper: "Domain-Specific Hybrid Refinement (Cao et al. 2023)",
     summary: "150 steps for a code, then weights where the generator reaches the picture and a \
               feature map elsewhere",
-    spaces: &[Space::Z, Space::W, Space::WPlus],
+    spaces: &[Space::W, Space::WPlus, Space::Z],
     encoder: false,
     steps: Some(150),
     lr: Some(usual_lr),

@@ -14,7 +14,7 @@ pub const METHOD: Method = Method {
     name: "dummy_method",
     paper: "a test",
     summary: "steps of one length, 12 of them",
-    spaces: &[Space::Z, Space::W, Space::WPlus],
+    spaces: &[Space::WPlus, Space::W, Space::Z],
     encoder: false,
     steps: Some(12),
     lr: None,

@@ -10,9 +10,10 @@ use crate::space::Space;
 /// Passes of the generator's encoder, each on the result of the one before.
 pub const METHOD: Method = Method {
     name: "encoder",
-    paper: "e4e (Tov et al. 2021), ReStyle (Alaluf et al. 2021)",
-    summary: "refinement passes of the generator's own encoder",
-    spaces: &[Space::W, Space::WPlus],
+    paper: "e4e (Tov et al. 2021), ReStyle (Alaluf et al. 2021), HyperStyle (Alaluf et al. 2022), \
+            HFGI (Wang et al. 2022)",
+    summary: "passes of the generator's own encoder, or of the one in a file",
+    spaces: &[Space::WPlus, Space::W],
     encoder: true,
     steps: None,
     lr: Some(usual_lr),

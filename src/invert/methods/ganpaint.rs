@@ -17,7 +17,7 @@ pub const METHOD: Method = Method {
     paper: "GANPaint's image-specific generator (Bau et al. 2019)",
     summary: "150 steps for a code, then the map of an early layer and the weights behind it, so \
               that units of that layer can be painted",
-    spaces: &[Space::Z, Space::W, Space::WPlus],
+    spaces: &[Space::W, Space::WPlus, Space::Z],
     encoder: false,
     steps: Some(150),
     lr: Some(usual_lr),

@@ -16,7 +16,7 @@ pub const METHOD: Method = Method {
             regression",
     summary: "layered inversion: a code by inverters of the layers, which are fitted first, 200 \
               steps from there, then a feature map near what the code gives",
-    spaces: &[Space::Z, Space::W],
+    spaces: &[Space::W, Space::Z],
     encoder: false,
     steps: Some(200),
     lr: Some(usual_lr),

@@ -12,7 +12,7 @@ pub const METHOD: Method = Method {
     name: "hybrid",
     paper: "Zhu et al. 2016 with ReStyle's passes (Alaluf et al. 2021)",
     summary: "encoder passes, then 200 steps of Adam or another `optimizer`",
-    spaces: &[Space::W, Space::WPlus],
+    spaces: &[Space::WPlus, Space::W],
     encoder: true,
     steps: Some(200),
     lr: Some(usual_lr),

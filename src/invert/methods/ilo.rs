@@ -16,7 +16,7 @@ pub const METHOD: Method = Method {
     paper: "Intermediate Layer Optimization (Daras et al. 2021)",
     summary: "ILO, 100 steps for the code, then as many for each of some feature maps, in a ball \
               around what the generator makes",
-    spaces: &[Space::Z, Space::W, Space::WPlus],
+    spaces: &[Space::WPlus, Space::W, Space::Z],
     encoder: false,
     steps: Some(100),
     lr: Some(usual_lr),

@@ -18,7 +18,7 @@ pub const METHOD: Method = Method {
     paper: "Image Processing Using Multi-Code GAN Prior (Gu et al. 2020)",
     summary: "mGANprior, 20 codes (30 with a mask) whose feature maps are composed, 3000 steps of \
               gradient descent; the result is one code with a feature map",
-    spaces: &[Space::Z, Space::W],
+    spaces: &[Space::W, Space::Z],
     encoder: false,
     steps: Some(3000),
     lr: Some(|_| 0.1),

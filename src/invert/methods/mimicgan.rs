@@ -15,7 +15,7 @@ pub const METHOD: Method = Method {
     paper: "MimicGAN (Anirudh et al. 2020)",
     summary: "MimicGAN, for degradations that are not known: 500 steps for the code in turns with \
               steps for a surrogate that turns, blurs and colours the picture",
-    spaces: &[Space::Z, Space::W, Space::WPlus],
+    spaces: &[Space::WPlus, Space::W, Space::Z],
     encoder: false,
     steps: Some(500),
     lr: Some(usual_lr),

@@ -108,7 +108,7 @@ pub const METHODS: &[&Method] = &[
 
 /// Every space that an inversion can search.
 pub const SEARCHED: &[Space] =
-    &[Space::Z, Space::W, Space::WPlus, Space::S, Space::PN, Space::PNPlus, Space::F, Space::N];
+    &[Space::WPlus, Space::W, Space::Z, Space::S, Space::PN, Space::PNPlus, Space::F, Space::N];
 
 /// The optimizer of gradient descent, for the methods that let it be chosen.
 const OPTIMIZER: Param = Param::optional(

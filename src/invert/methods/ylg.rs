@@ -11,7 +11,7 @@ pub const METHOD: Method = Method {
     paper: "Your Local GAN (Daras et al. 2020)",
     summary: "YLG, 1000 steps in the discriminator's features, weighed by its attention or \
               saliency (without a discriminator by a perceptual distance)",
-    spaces: &[Space::Z, Space::W],
+    spaces: &[Space::W, Space::Z],
     encoder: false,
     steps: Some(1000),
     lr: Some(|_| 0.07),

@@ -14,6 +14,7 @@ mod bce;
 mod discriminator;
 #[cfg(test)]
 mod dummy_term;
+mod edits;
 mod geocross;
 mod huber;
 mod identity;
@@ -70,9 +71,13 @@ pub const TERMS: &[&TermKind] = &[
     &residual::TERM,
     &in_domain::TERM,
     &locality::TERM,
+    &edits::TERM,
     #[cfg(test)]
     &dummy_term::TERM,
 ];
+
+/// The terms that hold weights which are tuned: of methods that tune none they are refused.
+pub const OF_WEIGHTS: [&str; 2] = [locality::TERM.name, edits::TERM.name];
 
 /// Results of a forward pass that the terms read.
 pub struct Forward<'t> {
@@ -88,9 +93,8 @@ pub struct Forward<'t> {
     pub residual: Option<&'t Tensor>,
     /// The pictures as the generator makes them, before they are degraded and masked.
     pub whole: &'t Tensor,
-    /// Where weights are tuned: pictures of codes far from those that are searched, by the tuned
-    /// generators and by the untouched one, each `[N, C, H, W]`.
-    pub far: Option<&'t [Tensor; 2]>,
+    /// Where weights are tuned: pictures of other codes.
+    pub aside: Aside<'t>,
     difference: OnceCell<Tensor>,
 }
 
@@ -108,7 +112,7 @@ impl<'t> Forward<'t> {
             noise,
             residual: None,
             whole: pictures,
-            far: None,
+            aside: Aside::default(),
             difference: OnceCell::new(),
         }
     }
@@ -207,8 +211,20 @@ pub struct Beside<'t> {
     pub noise: &'t [Tensor],
     /// The residual of a feature map that is searched, `[N, C, h, w]`.
     pub residual: Option<&'t Tensor>,
-    /// Pictures of far codes, as [`Forward::far`].
+    /// Pictures of other codes, as in [`Forward::aside`].
+    pub aside: Aside<'t>,
+}
+
+/// Pictures of codes beside those whose weights are tuned: by the tuned generators, and what they
+/// should be, each `[N, C, H, W]`.
+#[derive(Clone, Copy, Default)]
+pub struct Aside<'t> {
+    /// Of codes far away: as the untouched generator draws them.
     pub far: Option<&'t [Tensor; 2]>,
+    /// Of edited codes: changed as the untouched generator changes its own.
+    pub edited: Option<&'t [Tensor; 2]>,
+    /// Steps for which these pictures count: not every step draws some.
+    pub times: f64,
 }
 
 /// The objective for the pictures of a batch.
@@ -283,12 +299,12 @@ impl<'a> Objective<'a> {
         &self,
         pictures: &Tensor,
         code: &Tensor,
-        Beside { noise, residual, far }: Beside<'_>,
+        Beside { noise, residual, aside }: Beside<'_>,
         done: &[f64],
     ) -> Result<Vec<Loss>> {
         let seen = self.seen(pictures)?;
         let pair = (&seen, &self.compared);
-        let at = Forward { whole: pictures, residual, far, ..Forward::new(pair, code, noise) };
+        let at = Forward { whole: pictures, residual, aside, ..Forward::new(pair, code, noise) };
         let one = |w: &Weighted<'a>| -> Result<Loss> {
             let value = (w.term.value(&at)? * (w.weight / w.term.unit()))?;
             let value = match self.share.as_ref().filter(|_| w.pictures) {

@@ -30,7 +30,8 @@ pub(in crate::invert) fn assemble(
     let stack = |f: &dyn Fn(&Best) -> Tensor| {
         Tensor::cat(&best.iter().map(|b| f(b)).collect::<Vec<_>>(), 0)
     };
-    let mut parts = settled(run, joined(&best)?)?.halved()?;
+    let each: Vec<Parts> = best.iter().map(|b| b.parts.clone()).collect();
+    let mut parts = settled(run, Parts::gathered(&each)?)?.halved()?;
     let corruption = parts.get(Part::Corruption).cloned();
     parts = parts.without(&[Part::Corruption]);
     parts.extend(job.labels.map(|labels| (Part::Labels, labels.clone())));
@@ -85,18 +86,9 @@ pub(in crate::invert) fn assemble(
     })
 }
 
-/// The best points of all images as one batch.
-fn joined(best: &[&Best]) -> Result<Parts> {
-    let Some(first) = best.first() else { return Err(Error::runtime("there is no picture")) };
-    first.parts.map(|part, _| {
-        let each: Vec<&Tensor> = best.iter().filter_map(|b| b.parts.get(part)).collect();
-        Ok(Tensor::cat(&each, 0)?)
-    })
-}
-
 /// The parts as any code may have them: what only a search reads is put into the others.
 fn settled(run: &Run<'_>, parts: Parts) -> Result<Parts> {
-    let searched = |part: Part| matches!(part, Part::Shares(_) | Part::Step);
+    let searched = |part: Part| matches!(part, Part::Shares(_) | Part::Scale(_) | Part::Step);
     if !parts.iter().any(|(part, _)| searched(part)) {
         return Ok(parts);
     }

@@ -5,13 +5,11 @@ use crate::error::Result;
 use crate::generator::spaces;
 use crate::invert::problem::Run;
 use crate::invert::state::State;
-use crate::invert::stats::WStats;
+use crate::invert::stats::{Distance, SAFE_OFFSET, WStats};
 use crate::latent::Code;
 use crate::space::Space;
 use candle_core::{DType, Device, Tensor};
 
-/// Offsets from W, in σ_w, up to which edits stay safe.
-const SAFE_OFFSET: f64 = 0.5;
 /// Distance from the mean, in σ_w, beyond which a code is not a typical sample.
 const FAR: f64 = 2.5;
 /// Draws that measure the spread of style codes: enough to distinguish 2 σ from 3.
@@ -104,21 +102,9 @@ pub(super) fn diagnose(run: &Run<'_>, code: &Code) -> Result<Diagnosis> {
     let nscd = alignment(run, code)?;
     let code = &spaces::lift(run.job.generator, code, code.space.base())?;
     let (mean, sigma) = spread(run, code)?;
-    let point = code.point();
-    let rows = if point.rank() == 2 { point.unsqueeze(1)? } else { point.clone() };
-    let rows = rows.to_device(&Device::Cpu)?.to_dtype(DType::F64)?.to_vec3::<f64>()?; // [NLD]
-    let mean = mean.to_device(&Device::Cpu)?.to_dtype(DType::F64)?.to_vec1::<f64>()?;
-    let unit = sigma.max(f64::MIN_POSITIVE);
-    let (mut offsets, mut mean_distance) = (Vec::new(), Vec::new());
-    for layers in &rows {
-        let n = layers.len().max(1) as f64;
-        let centre: Vec<f64> =
-            (0..mean.len()).map(|d| layers.iter().map(|r| r[d]).sum::<f64>() / n).collect();
-        let square =
-            |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(x, y)| (x - y).powi(2)).sum::<f64>();
-        offsets.push((layers.iter().map(|r| square(r, &centre)).sum::<f64>() / n).sqrt() / unit);
-        mean_distance.push(square(&centre, &mean).sqrt() / unit);
-    }
+    let distances = Distance::of(code.point(), (&mean, sigma))?;
+    let mean_distance = distances.iter().map(|d| d.from_mean).collect();
+    let offsets = distances.iter().map(|d| d.offset).collect();
     let offsets = (code.space == Space::WPlus).then_some(offsets);
     Ok(Diagnosis { offsets, mean_distance, nscd, sigma, warnings: Vec::new() })
 }

@@ -10,5 +10,6 @@ pub(super) const KIND: Kind = Kind {
     types: &["BackboneEncoder", "ResNetBackboneEncoder"],
     layout: layout("restyle", |listing| styles::detect(listing, false)),
     relative: true,
-    take: |t| styles::take(t, Plan { pyramid: false, offsets: false }),
+    begins: false,
+    take: |t, _| styles::take(t, Plan { pyramid: false, offsets: false }),
 };

@@ -2,7 +2,7 @@
 //! what was found.
 
 use super::pooled::{Pooled, dimensions};
-use super::{CHANNELS, Kind, Net};
+use super::{CHANNELS, Host, Kind, Net};
 use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::network::body::Body;
 use crate::network::encoder::{Move, Seen};
@@ -37,10 +37,11 @@ pub(super) const KIND: Kind = Kind {
         settings: |listing| Ok(listing.config.clone()),
     },
     relative: true,
+    begins: false,
     take,
 };
 
-fn take(t: &mut Taker<'_>) -> Result<Box<dyn Net>> {
+fn take(t: &mut Taker<'_>, _: &mut Host) -> Result<Box<dyn Net>> {
     let mut stages = vec![Stage::take(&mut t.below(FIRST), CHANNELS)?];
     let later = |k: usize| format!("{LATER}{k}.");
     while t.has(&format!("{}input_layer.0.weight", later(stages.len() - 1))) {

@@ -10,5 +10,6 @@ pub(super) const KIND: Kind = Kind {
     types: &["Encoder4Editing"],
     layout: psp::KIND.layout,
     relative: true,
-    take: |t| styles::take(t, Plan { pyramid: true, offsets: true }),
+    begins: false,
+    take: |t, _| styles::take(t, Plan { pyramid: true, offsets: true }),
 };

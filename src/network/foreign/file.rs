@@ -2,8 +2,9 @@
 
 use super::options::{Options, said};
 use super::run::Foreign;
-use super::{KINDS, Kind};
+use super::{Host, KINDS, Kind};
 use crate::error::{Error, Kind as ErrorKind, Result};
+use crate::network::Encoder;
 use crate::network::layers::Taker;
 use crate::network::roots;
 use crate::safe::Safe;
@@ -18,14 +19,6 @@ pub struct Found {
     kinds: Vec<&'static Kind>,
     /// The options that it is used with.
     options: Options,
-}
-
-/// What the generator of an encoder has.
-pub struct Host {
-    /// The mean of w, `[D]`, for a file without one of its own.
-    pub mean: Tensor,
-    /// Rows of a code in W+.
-    pub rows: usize,
 }
 
 /// The encoder in a file; `None` where no kind knows any. No number is read.
@@ -58,6 +51,16 @@ impl Found {
         self.kinds.len() == 1
     }
 
+    /// Whether it begins with the code that another encoder finds.
+    pub fn begins_with_another(&self) -> bool {
+        self.kinds.iter().any(|kind| kind.begins)
+    }
+
+    /// The name of the file of that encoder, as its options say.
+    pub fn first_file(&self) -> Option<&str> {
+        self.options.first.as_deref()
+    }
+
     /// The kind.
     fn kind(&self, file: &str) -> Result<&'static Kind> {
         if let [kind] = self.kinds[..] {
@@ -83,12 +86,13 @@ impl Found {
         self,
         name: &str,
         weights: Weights,
-        host: Host,
+        mut host: Host,
         device: &Device,
     ) -> Result<Foreign> {
         let kind = self.kind(weights.file())?;
+        let first = host.first.as_ref().map(|first| format!(" from {}", first.name()));
         let mut weights = weights.below(&self.root).renamed(&kind.layout)?;
-        let net = (kind.take)(&mut Taker::new(&mut weights, device))?;
+        let net = (kind.take)(&mut Taker::new(&mut weights, device), &mut host)?;
         let [rows, dim] = net.size();
         let rows = if rows == 1 { host.rows } else { rows };
         let start = if weights.has("latent_avg") {
@@ -99,7 +103,7 @@ impl Found {
         weights.finish()?;
         let start = start.to_device(device)?.to_dtype(DType::F32)?;
         let start = (kind.relative && self.options.from_mean).then_some(start);
-        let name = format!("{} {name}", kind.name);
+        let name = format!("{} {name}{}", kind.name, first.unwrap_or_default());
         Ok(Foreign::new(name, net, (start, rows), self.options))
     }
 }

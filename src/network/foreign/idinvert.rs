@@ -1,7 +1,7 @@
 //! IDInvert: residual blocks with average pooling, then one layer for all rows.
 
 use super::pooled::dimensions;
-use super::{Kind, Net};
+use super::{Host, Kind, Net};
 use crate::error::Result;
 use crate::network::encoder::{Move, Seen};
 use crate::network::layers::{Conv, Dense, Taker, leaky};
@@ -28,10 +28,11 @@ pub(super) const KIND: Kind = Kind {
         settings: |listing| Ok(listing.config.clone()),
     },
     relative: false,
+    begins: false,
     take,
 };
 
-fn take(t: &mut Taker<'_>) -> Result<Box<dyn Net>> {
+fn take(t: &mut Taker<'_>, _: &mut Host) -> Result<Box<dyn Net>> {
     let first =
         t.conv_norm(["block0.conv", "block0.bn.bn"], t.size("block0.conv.weight", 1), [3, 1, 1])?;
     let (mut blocks, mut now) = (Vec::<Block>::new(), first.outputs());

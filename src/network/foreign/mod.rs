@@ -9,10 +9,17 @@
 //! 4. [`Foreign`] runs it: the pictures as it was trained on them, the mean of w that its file
 //!    holds.
 
+mod aligner;
 mod backbone;
+mod chain;
 mod e2style;
 mod e4e;
 mod file;
+mod gains;
+mod halving;
+mod hfgi;
+mod host;
+mod hyperstyle;
 mod idinvert;
 mod options;
 mod pooled;
@@ -23,13 +30,16 @@ mod styles;
 mod w;
 mod wplus;
 
-pub use file::{Found, Host, find};
+pub use file::{Found, find};
+pub use host::{Host, Place};
 pub use run::Foreign;
 
 use super::body::Body;
 use super::encoder::{Move, Seen};
 use super::layers::Taker;
+use super::resize_to;
 use crate::error::{Error, Kind as ErrorKind, Result};
+use crate::latent::Part;
 use crate::weights::Listing;
 use crate::weights::layout::{Layout, Rule};
 use candle_core::Tensor;
@@ -44,6 +54,9 @@ const KINDS: &[&Kind] = &[
     &wplus::KIND,
     &e2style::KIND,
     &idinvert::KIND,
+    &hyperstyle::KIND,
+    &hfgi::ON_E4E,
+    &hfgi::ON_PSP,
 ];
 
 /// Channels of the pictures that these encoders read.
@@ -63,8 +76,10 @@ pub(super) struct Kind {
     pub layout: Layout,
     /// Whether its codes are relative to the mean of w, unless its options say otherwise.
     pub relative: bool,
-    /// Builds the network.
-    pub take: fn(&mut Taker<'_>) -> Result<Box<dyn Net>>,
+    /// Whether it begins with the code that another encoder finds.
+    pub begins: bool,
+    /// Builds the network for its generator.
+    pub take: fn(&mut Taker<'_>, &mut Host) -> Result<Box<dyn Net>>,
 }
 
 /// What a kind computes of pictures.
@@ -83,6 +98,14 @@ pub(super) trait Net: Send + Sync {
         SIDE
     }
 
+    /// A reconstruction at that side.
+    ///
+    /// # Errors
+    /// When a tensor operation fails.
+    fn shrunk(&self, reconstruction: &Tensor) -> Result<Tensor> {
+        resize_to(reconstruction, self.side(), self.side())
+    }
+
     /// A pass, with gradients. A code is relative to the mean of w.
     ///
     /// # Shapes
@@ -91,6 +114,15 @@ pub(super) trait Net: Send + Sync {
     /// # Errors
     /// When the pictures do not fit.
     fn forward(&self, seen: &Seen<'_>) -> Result<Move>;
+
+    /// What a pass finds beside the code; see [`crate::network::Encoder::beside`].
+    ///
+    /// # Errors
+    /// When the pictures do not fit.
+    fn beside(&self, seen: &Seen<'_>) -> Result<Vec<(Part, Tensor)>> {
+        let _ = seen;
+        Ok(Vec::new())
+    }
 }
 
 /// Refuses a network that reads something else than pictures: sketches, segmentations.
@@ -113,6 +145,13 @@ fn looked_at(seen: &Seen<'_>, inputs: usize) -> Result<Tensor> {
         return Ok(Tensor::cat(&[seen.pictures, seen.current], 1)?);
     }
     Ok(seen.pictures.clone())
+}
+
+/// What was found beside the codes before a first pass, which begins with the codes alone: each of
+/// these parts as 0.
+fn cleared(seen: &Seen<'_>, own: impl Fn(Part) -> bool) -> Result<Vec<(Part, Tensor)>> {
+    let before = seen.found.iter().filter(|(part, _)| own(*part));
+    before.map(|(part, tensor)| Ok((*part, tensor.zeros_like()?))).collect()
 }
 
 /// What such a network found: the code, or how to correct the one of the reconstruction.

@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 const PASSES: usize = 5;
 
 /// Options of the training that saved a file.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(super) struct Options {
     /// Whether codes are relative to the mean of w.
     pub from_mean: bool,
@@ -15,6 +15,8 @@ pub(super) struct Options {
     pub faces: bool,
     /// Whether it encodes cars, whose pictures are less high than wide.
     pub cars: bool,
+    /// The name of the file of the encoder with whose code it begins.
+    pub first: Option<String>,
     /// Passes of an encoder that corrects codes for ever.
     pub passes: usize,
 }
@@ -25,13 +27,21 @@ impl Options {
         let data = said(listing, "dataset_type").and_then(Json::as_str).unwrap_or_default();
         let passes = said(listing, "n_iters_per_batch").and_then(Json::as_u64);
         let from_mean = said(listing, "start_from_latent_avg").and_then(Json::as_bool);
+        let first = said(listing, "w_encoder_checkpoint_path").and_then(Json::as_str);
         Self {
+            first: first.and_then(file_name),
             from_mean: from_mean.unwrap_or(true),
             faces: data.starts_with("ffhq") || data.starts_with("celeb"),
             cars: data.starts_with("cars"),
             passes: passes.map_or(PASSES, |n| n.clamp(1, 100) as usize),
         }
     }
+}
+
+/// The name of a file without its folders, which are those of another machine.
+fn file_name(path: &str) -> Option<String> {
+    let name = path.rsplit(['/', '\\']).next().unwrap_or_default();
+    (!name.is_empty() && name != "..").then(|| name.to_owned())
 }
 
 /// An option of the training, in the file or in a JSON file beside it.

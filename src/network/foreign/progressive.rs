@@ -10,5 +10,6 @@ pub(super) const KIND: Kind = Kind {
     types: &["ProgressiveBackboneEncoder", "ResNetProgressiveBackboneEncoder"],
     layout: backbone::KIND.layout,
     relative: true,
-    take: |t| styles::take(t, Plan { pyramid: false, offsets: true }),
+    begins: false,
+    take: |t, _| styles::take(t, Plan { pyramid: false, offsets: true }),
 };

@@ -11,5 +11,6 @@ pub(super) const KIND: Kind = Kind {
     types: &["GradualStyleEncoder", "ResNetGradualStyleEncoder"],
     layout: layout("psp", |listing| styles::detect(listing, true)),
     relative: true,
-    take: |t| styles::take(t, Plan { pyramid: true, offsets: false }),
+    begins: false,
+    take: |t, _| styles::take(t, Plan { pyramid: true, offsets: false }),
 };

@@ -4,6 +4,7 @@
 use super::options::Options;
 use super::{CHANNELS, Net};
 use crate::error::{Error, Result};
+use crate::latent::Part;
 use crate::network::encoder::{Encoder, Move, Seen, fits};
 use crate::network::resize_to;
 use crate::space::Dims;
@@ -33,19 +34,18 @@ impl Foreign {
         Self { name, net, start, rows, options }
     }
 
-    /// Pictures as the encoder was trained on them.
-    fn fit(&self, pictures: &Tensor) -> Result<Tensor> {
-        let channels = pictures.dims4()?.1;
-        if channels != CHANNELS {
-            return Err(Error::runtime(format!(
-                "the encoder reads pictures of {CHANNELS} channels, these have {channels}"
-            ))
-            .hint("use method: optimize"));
-        }
+    /// Pictures and reconstructions as the encoder was trained on them.
+    fn fit(&self, seen: &Seen<'_>) -> Result<[Tensor; 2]> {
         let side = self.net.side();
-        let x = resize_to(&pictures.to_dtype(DType::F32)?, side, side)?;
+        let pictures = resize_to(&read(seen.pictures)?, side, side)?;
+        Ok([self.cut(pictures)?, self.cut(self.net.shrunk(&read(seen.current)?)?)?])
+    }
+
+    /// What of a picture shows something.
+    fn cut(&self, picture: Tensor) -> Result<Tensor> {
         let [top, height] = CARS;
-        Ok(if self.options.cars { x.narrow(2, top, height)?.contiguous()? } else { x })
+        let cars = self.options.cars;
+        Ok(if cars { picture.narrow(2, top, height)?.contiguous()? } else { picture })
     }
 
     /// Codes of one row as one a layer.
@@ -56,6 +56,18 @@ impl Foreign {
         }
         Ok(codes.broadcast_as((n, self.rows, dim))?.contiguous()?)
     }
+}
+
+/// Pictures in full precision, of the channels that these encoders read.
+fn read(pictures: &Tensor) -> Result<Tensor> {
+    let channels = pictures.dims4()?.1;
+    if channels == CHANNELS {
+        return Ok(pictures.to_dtype(DType::F32)?);
+    }
+    Err(Error::runtime(format!(
+        "the encoder reads pictures of {CHANNELS} channels, these have {channels}"
+    ))
+    .hint("use method: optimize"))
 }
 
 impl Encoder for Foreign {
@@ -77,14 +89,20 @@ impl Encoder for Foreign {
     }
 
     fn pass(&self, seen: &Seen<'_>) -> Result<Move> {
-        let (pictures, current) = (self.fit(seen.pictures)?, self.fit(seen.current)?);
-        let fitted = Seen { pictures: &pictures, current: &current, pass: seen.pass };
+        let [pictures, current] = self.fit(seen)?;
+        let fitted = Seen { pictures: &pictures, current: &current, ..*seen };
         Ok(match self.net.forward(&fitted)? {
             Move::To(code) => Move::To(match &self.start {
                 Some(start) => self.spread(code)?.broadcast_add(start)?,
                 None => self.spread(code)?,
             }),
             Move::By(step) => Move::By(self.spread(step)?),
+            Move::Stay => Move::Stay,
         })
+    }
+
+    fn beside(&self, seen: &Seen<'_>) -> Result<Vec<(Part, Tensor)>> {
+        let [pictures, current] = self.fit(seen)?;
+        self.net.beside(&Seen { pictures: &pictures, current: &current, ..*seen })
     }
 }

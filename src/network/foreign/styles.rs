@@ -1,11 +1,12 @@
 //! An IR network, or a ResNet for other things than faces, the maps that its heads read, and a head
 //! a row of the code: what pSp, e4e and ReStyle are made of.
 
+use super::halving::Halving;
 use super::{CHANNELS, Net, as_move, looked_at, reads_pictures};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::network::body::Body;
 use crate::network::encoder::{Move, Seen};
-use crate::network::layers::{Conv, Dense, LEAKY, Taker};
+use crate::network::layers::{Conv, Dense, Taker};
 use crate::network::resize::grow_to;
 use crate::network::{irse, resnet};
 use crate::tensor::Activation;
@@ -35,32 +36,21 @@ pub(super) struct Plan {
 
 /// Convolutions that halve a map until one place is left, then a fully connected layer.
 struct Head {
-    convs: Vec<Conv>,
+    convs: Halving,
     linear: Dense,
 }
 
 impl Head {
     fn take(t: &mut Taker<'_>, row: usize, inputs: usize) -> Result<Self> {
-        let (mut convs, mut now) = (Vec::<Conv>::new(), inputs);
-        while t.has(&format!("styles.{row}.convs.{}.weight", 2 * convs.len())) {
-            let name = format!("styles.{row}.convs.{}", 2 * convs.len());
-            let conv = t.conv(&name, now, [3, 2, 1])?;
-            now = conv.outputs();
-            convs.push(conv);
-        }
-        let linear = t.dense(&format!("styles.{row}.linear"), now, (now as f64).powf(-0.5))?;
+        let convs = Halving::take(t, &format!("styles.{row}.convs"), (inputs, 2))?;
+        let inner = convs.outputs(inputs);
+        let linear = t.dense(&format!("styles.{row}.linear"), inner, (inner as f64).powf(-0.5))?;
         Ok(Self { convs, linear })
     }
 
     /// `[N, C, H, W]` → `[N, D]`
     fn forward(&self, map: &Tensor) -> Result<Tensor> {
-        let halved = self.convs.iter().try_fold(map.clone(), |x, c| c.forward(&x, LEAKY))?;
-        let (_, _, h, w) = halved.dims4()?;
-        if (h, w) != (1, 1) {
-            let text = format!("{h}×{w} places are left where a head of the encoder wants one");
-            return Err(Error::runtime(text).hint("use the unchanged file"));
-        }
-        self.linear.forward(&halved.flatten_from(1)?)
+        self.linear.forward(&self.convs.one(map)?)
     }
 }
 

@@ -15,7 +15,9 @@ fn read(case: &Case) -> Foreign {
     let found = find(weights.list()).unwrap();
     let mean = Tensor::zeros(*case.tensor("said").dims().last().unwrap(), DType::F32, &Device::Cpu)
         .unwrap();
-    found.read("0123", weights, Host { mean, rows }, &Device::Cpu).unwrap()
+    found
+        .read("0123", weights, Host { mean, rows, layers: Vec::new(), first: None }, &Device::Cpu)
+        .unwrap()
 }
 
 /// What a pass of the network itself finds of the pictures of a case, each of half the channels.
@@ -28,7 +30,7 @@ fn seen(own: &Foreign, [n, side]: [usize; 2], (both, pass): (bool, usize)) -> Mo
     } else {
         (picture(3, 9001), picture(3, 9002))
     };
-    own.net.forward(&Seen { pictures: &pictures, current: &current, pass }).unwrap()
+    own.net.forward(&Seen { pictures: &pictures, current: &current, pass, found: &[] }).unwrap()
 }
 
 /// The code that a network found, with the mean of w of its file.
@@ -94,6 +96,50 @@ fn encoders_of_full_size_equal_the_official_code() {
     agrees("psp_w_full", "pSp-W");
     agrees("psp_full", "pSp");
     agrees("restyle_e4e_full", "ReStyle-e4e");
+}
+
+/// Channels of the convolutions of the published generator of 1024², inputs and outputs.
+fn published() -> Vec<[usize; 2]> {
+    let halved = [512, 256, 128, 64, 32].windows(2).flat_map(|w| [[w[0], w[1]], [w[1], w[1]]]);
+    [[512, 512]; 9].into_iter().chain(halved).collect()
+}
+
+#[test]
+#[ignore = "a network of full size: 2 GB of numbers by a formula"]
+fn hyperstyle_of_full_size_equals_the_official_code() {
+    let case = Case::open("encoders", "hyperstyle_full");
+    let mut weights = case.weights().below("state_dict.hypernet.");
+    let mut taker = Taker::new(&mut weights, &Device::Cpu);
+    let mean = Tensor::zeros(512, DType::F32, &Device::Cpu).unwrap();
+    let place = |(at, [inputs, outputs]): (usize, [usize; 2])| Place {
+        map: [outputs, 4, 4],
+        weight: Some((at, vec![outputs, inputs, 3, 3])),
+    };
+    let layers = published().into_iter().enumerate().map(place).collect();
+    let first = Some(read(&Case::open("encoders", "hyperstyle_w")));
+    let mut host = Host { mean, rows: 18, layers, first };
+    let net = (hyperstyle::KIND.take)(&mut taker, &mut host).unwrap();
+    let six = filled(&[1, 6, 256, 256], 9001, 0.9);
+    let half = |at| six.narrow(1, at, 3).unwrap().contiguous().unwrap();
+    let seen = Seen { pictures: &half(0), current: &half(3), pass: 1, found: &[] };
+    let mut parts =
+        crate::latent::Parts::of(Tensor::zeros((1, 8), DType::F32, &Device::Cpu).unwrap());
+    parts.extend(net.beside(&seen).unwrap());
+    for (at, [inputs, outputs]) in published().into_iter().enumerate() {
+        let gain = parts.gain(at).unwrap().unwrap().reshape((outputs, inputs, ())).unwrap();
+        let gain = gain.broadcast_as((outputs, inputs, 9)).unwrap();
+        let every = |n: usize, step: usize| {
+            Tensor::new((0..n as u32).step_by(step).collect::<Vec<_>>(), &Device::Cpu).unwrap()
+        };
+        let corners = Tensor::new(&[0u32, 2, 6, 8], &Device::Cpu).unwrap();
+        let thin = gain.contiguous().unwrap().index_select(&every(outputs, 64), 0).unwrap();
+        let thin = thin.index_select(&every(inputs, 64), 1).unwrap();
+        let thin = thin.index_select(&corners, 2).unwrap();
+        let number = if at == 0 { 0 } else { at + at.div_ceil(2) };
+        let wanted = case.tensor(&format!("gain.{number}"));
+        let error = apart(&thin.reshape(wanted.dims()).unwrap(), wanted);
+        assert!(error < 1e-4, "{number}: {error}");
+    }
 }
 
 /// Its first pass finds a code; the next one corrects it by a network of its own, and so do all

@@ -1,7 +1,7 @@
 //! One w for all layers, from the mean of the last map: pSp's encoder into W, with which HyperStyle
 //! and others begin.
 
-use super::{CHANNELS, Kind, Net, layout, reads_pictures};
+use super::{CHANNELS, Host, Kind, Net, layout, reads_pictures};
 use crate::error::Result;
 use crate::network::body::Body;
 use crate::network::encoder::{Move, Seen};
@@ -12,15 +12,16 @@ use crate::network::layers::{Dense, Taker};
 pub(super) const KIND: Kind = Kind {
     name: "pSp-W",
     about: "an encoder into W on pSp's network (Richardson et al. 2021)",
-    types: &["BackboneEncoderUsingLastLayerIntoW", "SingleStyleCodeEncoder"],
+    types: &["BackboneEncoderUsingLastLayerIntoW", "SingleStyleCodeEncoder", "WEncoder"],
     layout: layout("psp-w", |listing| {
         listing.has(MARK) && listing.has("linear.weight") && !listing.has("output_layer_2.3.weight")
     }),
     relative: true,
+    begins: false,
     take,
 };
 
-fn take(t: &mut Taker<'_>) -> Result<Box<dyn Net>> {
+fn take(t: &mut Taker<'_>, _: &mut Host) -> Result<Box<dyn Net>> {
     let body = irse::take(t)?;
     reads_pictures(t, &body, &[CHANNELS])?;
     let last = body.outputs();

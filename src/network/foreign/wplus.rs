@@ -1,7 +1,7 @@
 //! pSp's encoder without a pyramid: one layer reads the last map, pooled to 7×7, for all rows.
 
 use super::pooled::{Pooled, dimensions};
-use super::{CHANNELS, Kind, Net, layout, reads_pictures};
+use super::{CHANNELS, Host, Kind, Net, layout, reads_pictures};
 use crate::error::Result;
 use crate::network::body::Body;
 use crate::network::encoder::{Move, Seen};
@@ -17,10 +17,11 @@ pub(super) const KIND: Kind = Kind {
         listing.has(MARK) && listing.has("output_layer_2.3.weight")
     }),
     relative: true,
+    begins: false,
     take,
 };
 
-fn take(t: &mut Taker<'_>) -> Result<Box<dyn Net>> {
+fn take(t: &mut Taker<'_>, _: &mut Host) -> Result<Box<dyn Net>> {
     let body = irse::take(t)?;
     reads_pictures(t, &body, &[CHANNELS])?;
     let head = Pooled::take(t, "output_layer_2", body.outputs())?;

@@ -14,7 +14,7 @@ mod words;
 
 pub use model::{Candidate, Comparison};
 pub use screen::Compare;
-pub use source::{captioned, measured, of_pictures, of_values, pictures, tabled};
+pub use source::{captioned, is_compared, measured, of_pictures, of_values, pictures, tabled};
 pub use words::read;
 
 #[cfg(test)]

@@ -50,6 +50,17 @@ pub fn of_values(values: &[(String, Value)]) -> Result<Comparison> {
     Ok(all)
 }
 
+/// Whether [`of_values`] takes a value as it is, with what it has beside its picture.
+pub fn is_compared(value: &Value) -> bool {
+    match value {
+        Value::Table(table) => !table.found.is_empty(),
+        Value::Inversion(_) => true,
+        // Of several, each is a picture of its own.
+        Value::Image(image) => image.dims()[0] == 1,
+        _ => false,
+    }
+}
+
 /// What a candidate of a ladder is called.
 const RUNG: &str = "rung";
 

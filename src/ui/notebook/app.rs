@@ -86,6 +86,8 @@ pub struct NotebookApp {
     pub(super) change: Change,
     /// The first key of a command of two keys.
     pressed: Option<char>,
+    /// Whether the keys are shown while a text is edited.
+    pub(super) editing: bool,
     /// The signals of the process, which give running work time to end; `None` in tests.
     pub(super) signals: Option<&'static Signals>,
     pub(super) watching: Option<Watching>,
@@ -104,7 +106,7 @@ impl NotebookApp {
         let typed = (notebook.editor.version(), Instant::now());
         let fresh = notebook.editor.document().cells().iter().all(|c| c.text.is_empty());
         if fresh {
-            notebook.say("a new notebook: type, then Shift-Enter or Ctrl-R runs the cell");
+            notebook.say("a new notebook: Shift-Enter runs, ? keys");
         } else if notebook.message().is_none() {
             notebook.say("nothing has run: s runs what is stale, ? shows the keys");
         }
@@ -127,6 +129,7 @@ impl NotebookApp {
             about,
             change: Change::All,
             pressed: None,
+            editing: false,
             signals: None,
             watching: None,
             leaving: false,
@@ -216,7 +219,7 @@ impl NotebookApp {
             }
             KeyCode::Char('o') if ctrl => self.mode = Mode::Outline(self.place().cell),
             KeyCode::Char('l') if ctrl => {}
-            KeyCode::F(1) => self.mode = Mode::Help(0),
+            KeyCode::F(1) => self.show_keys(),
             KeyCode::F(5) => self.notebook.run_all(),
             KeyCode::Up if alt => self.notebook.editor.shift(false),
             KeyCode::Down if alt => self.notebook.editor.shift(true),
@@ -275,7 +278,7 @@ impl NotebookApp {
             KeyCode::Char('t') => self.mode = Mode::Outline(self.place().cell),
             KeyCode::Char('/') => self.mode = Mode::Find(String::new(), None, false),
             KeyCode::Char('w') => self.save(),
-            KeyCode::Char('?') => self.mode = Mode::Help(0),
+            KeyCode::Char('?') => self.show_keys(),
             KeyCode::Char('q') => self.leave(),
             _ => self.notebook.say("? shows the keys, Enter edits the cell"),
         }
@@ -286,6 +289,10 @@ impl NotebookApp {
         self.screen.follow = true;
         if self.completion.is_some() && self.choose(key) {
             return;
+        }
+        // No program begins so.
+        if key.code == KeyCode::Char('?') && self.notebook.editor.text().trim().is_empty() {
+            return self.show_keys();
         }
         if let Some(mut vi) = self.vi.take() {
             let (editor, code) = (&mut self.notebook.editor, key.code);
@@ -341,6 +348,15 @@ impl NotebookApp {
             KeyCode::Char(c) if !ctrl && !alt => editor.insert(c.encode_utf8(&mut [0; 4])),
             _ => {}
         }
+    }
+
+    fn show_keys(&mut self) {
+        self.editing = self.mode == Mode::Edit || (self.editing && self.shows_keys());
+        self.mode = Mode::Help(0);
+    }
+
+    fn shows_keys(&self) -> bool {
+        matches!(self.mode, Mode::Help(_))
     }
 
     fn leave_text(&mut self) {

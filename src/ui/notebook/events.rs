@@ -7,7 +7,12 @@ use crate::control::Progress;
 use crate::error::{Error, Kind, Result};
 use crate::lang::span::{Source, render};
 use crate::session::{Event, Given, Reply};
+use crate::words;
+use std::collections::BTreeSet;
 use std::time::Duration;
+
+/// The beginning of the message about values that are computed again.
+const AGAIN: &str = "computing again: ";
 
 impl Notebook {
     /// Takes the session's events; returns whether something changed, and whether that is more than
@@ -50,16 +55,30 @@ impl Notebook {
                 all.into_iter().for_each(|g| self.given(g));
             }
             Event::Failed(source, e) => self.failed(&source, &e),
-            Event::Line(line) | Event::Quiet(line) => match &mut self.running {
+            Event::Line(line) => match &mut self.running {
                 Some(running) => add_lines(&mut running.output, vec![line]),
                 None => self.say(line),
             },
+            // No part of the results.
+            Event::Quiet(line) => self.say(line),
+            Event::Again { names, .. } => self.again(&names),
             Event::Trouble(e) => self.trouble(&e),
             Event::Explore { what, answer } => self.asked = Some(Asked { what, answer }),
             Event::Rewritten(text) => self.rewritten(&text),
             Event::Done(reply) => self.done(reply),
         }
         self.revision += 1;
+    }
+
+    /// Says which values are computed again, with the cells as the notebook numbers them.
+    fn again(&mut self, names: &BTreeSet<String>) {
+        let links = self.links();
+        let of = |name: &String| {
+            let at = links.iter().rposition(|l| l.writes.contains(name));
+            at.map_or(name.clone(), |k| format!("{name} of cell {}", k + 1))
+        };
+        let all: Vec<String> = names.iter().map(of).collect();
+        self.say(format!("{AGAIN}{}", all.join(", ")));
     }
 
     /// Notes the values of the statement whose results come next.
@@ -142,6 +161,7 @@ impl Notebook {
             return self.next();
         }
         let Some(mut running) = self.running.take() else { return };
+        self.message.take_if(|message| message.text.starts_with(AGAIN));
         let ended = matches!(reply, Ok(Reply::Ran(true)));
         if let Err(e) = reply {
             running.output.push(Piece::Error { lines: vec![format!("error: {}", e.message())] });
@@ -159,7 +179,7 @@ impl Notebook {
         let left = self.queue.len();
         if !matches!(running.status, Status::Ok | Status::Kept) && left > 0 {
             self.queue.clear();
-            self.say(format!("{left} more cells did not run"));
+            self.say(format!("{} did not run", words::count(left, "more cell")));
         }
         let millis = u64::try_from(running.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         let Running { id, key, status, output, names, hits, .. } = running;

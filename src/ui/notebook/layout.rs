@@ -6,6 +6,7 @@ use super::text;
 use crate::render::in_a_row;
 use crate::render::text::{printable, wrap};
 use crate::ui::full::Canvas;
+use crate::words::count;
 use std::rc::Rc;
 
 /// Columns before the text of a cell: a bar, its number, and its state.
@@ -30,6 +31,8 @@ pub(super) enum Ink {
     Head,
     /// As an error.
     Bad,
+    /// As a warning.
+    Warn,
 }
 
 /// A row of a cell.
@@ -68,10 +71,10 @@ pub(super) struct Room {
     pub(super) rows: u16,
 }
 
-/// The rows of a cell.
+/// The rows of a cell; `output` is what it has shown, `remark` a warning about its text.
 pub(super) fn rows(
     cell: &Cell,
-    output: &[Piece],
+    (remark, output): (Option<&str>, &[Piece]),
     live: Option<bool>,
     room: &Room,
     canvas: &Canvas<'_>,
@@ -91,11 +94,12 @@ pub(super) fn rows(
         }
     }
     if cell.folded {
-        let lines = cell.text.split('\n').count();
+        let lines = count(cell.text.split('\n').count(), "line");
         let shows = if output.is_empty() { "" } else { ", output" };
-        all.push(Row::Folded(format!("⋯ {lines} lines{shows}")));
+        all.push(Row::Folded(format!("⋯ {lines}{shows}")));
         return all;
     }
+    words(&mut all, &remark.map(str::to_owned).into_iter().collect::<Vec<_>>(), Ink::Warn, width);
     for piece in output {
         match piece {
             Piece::Text { lines } => words(&mut all, lines, Ink::Plain, width),

@@ -241,6 +241,12 @@ impl Notebook {
         &self.links
     }
 
+    /// A warning about a cell that reads names which only cells below bind.
+    pub fn disorder(&mut self, id: u64) -> Option<String> {
+        let at = self.editor.document().place(id)?;
+        self.links().get(at)?.disorder()
+    }
+
     /// The state of a cell.
     pub fn mark(&mut self, at: usize) -> Mark {
         self.links();

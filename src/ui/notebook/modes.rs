@@ -181,6 +181,7 @@ impl NotebookApp {
             KeyCode::Down => Mode::Help(top + 1),
             KeyCode::PageUp => Mode::Help(top.saturating_sub(10)),
             KeyCode::PageDown | KeyCode::Char(' ') => Mode::Help(top + 10),
+            _ if self.editing => Mode::Edit,
             _ => Mode::Command,
         };
     }

@@ -11,7 +11,7 @@ use crate::safe::Safe;
 use crate::store::{Disk, Files, Known, write_atomic};
 use crate::ui::full::Image;
 use crate::value::kept::KeptTable;
-use crate::words::hex;
+use crate::words::{count, hex};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -322,7 +322,8 @@ impl Outputs {
 fn tabled(table: &Table) -> Vec<Piece> {
     let mut table = KeptTable::of(table);
     let dropped = table.limit(LINES);
-    let line = || Piece::Text { lines: vec![format!("… {dropped} more rows were not kept")] };
+    let line =
+        || Piece::Text { lines: vec![format!("… {} not kept", count(dropped, "more row"))] };
     std::iter::once(Piece::Table { table }).chain((dropped > 0).then(line)).collect()
 }
 

@@ -39,6 +39,7 @@ pub(super) struct Key {
     pub(super) stamp: u64,
     pub(super) room: (u16, u16),
     pub(super) folded: bool,
+    pub(super) remark: Option<String>,
 }
 
 /// The rows of a cell.

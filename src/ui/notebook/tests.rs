@@ -152,6 +152,45 @@ fn a_cell_says_that_its_results_came_from_the_cache() {
     place.state.options.cache = Cache::of_everything(folder.path(), 1 << 20);
     assert_eq!(cached(&place), [false, false]);
     assert_eq!(cached(&place), [true, false]);
+    // Not how long it took: the time would be that of reading.
+    let mut desk = Desk::new(&place, Protocol::None, false);
+    desk.app.notebook().run(0);
+    desk.settle();
+    let id = desk.app.notebook().editor.id();
+    if let Some(ran) = desk.app.notebook().ran.get_mut(&id) {
+        (ran.millis, ran.cached) = (1000, true);
+    }
+    desk.draw();
+    let first = desk.last.lines().next().unwrap();
+    assert!(first.ends_with("cached") && !first.contains("1.0 s"), "{first}");
+}
+
+#[test]
+fn values_computed_again_are_told_by_the_cells_of_the_notebook_and_leave_no_output() {
+    // Too large for the journal.
+    let place = Place::with("");
+    let lib = place.file.with_file_name("lib.gnt");
+    std::fs::write(&lib, "many = sample(n: 9000, seed: 4)").unwrap();
+    let import = format!("import \"{}\"", lib.display());
+    let cells = "#%%\nprint(norm(many[7]))\n#%%\nprint(norm(many[8]))\n";
+    let text = format!("#%% md\nwords\n#%%\n{import}\n{cells}");
+    std::fs::write(&place.file, text).unwrap();
+    let mut n = place.open();
+    n.run(2);
+    settle(&mut n);
+    assert!(n.close());
+    drop(n);
+    let mut n = place.open();
+    settle(&mut n);
+    n.run(3);
+    let mut said = Vec::new();
+    while n.busy() {
+        n.wait();
+        said.extend(n.message().map(|m| m.text.clone()));
+    }
+    said.dedup();
+    assert_eq!(said, ["computing again: many of cell 2"]);
+    assert_eq!((n.message(), output(&n, 3).lines().count()), (None, 1));
 }
 
 #[test]
@@ -377,6 +416,45 @@ fn a_cell_is_typed_run_and_saved() {
     desk.control('q');
     assert!(desk.app.over());
     assert!(place.file.with_file_name("a.gnt.outputs").join("index.json").is_file());
+}
+
+#[test]
+fn a_question_mark_in_an_empty_cell_shows_the_keys() {
+    let place = Place::with("");
+    let mut desk = Desk::new(&place, Protocol::None, false);
+    desk.typed("?");
+    assert!(desk.app.mode == Mode::Help(0) && desk.last.contains("run the cell"), "{}", desk.last);
+    // Any other key goes back to the text.
+    desk.key(KeyCode::Esc, KeyModifiers::NONE);
+    assert!(desk.app.mode == Mode::Edit);
+    desk.key(KeyCode::F(1), KeyModifiers::NONE);
+    desk.key(KeyCode::Esc, KeyModifiers::NONE);
+    assert!(desk.app.mode == Mode::Edit && desk.app.notebook().editor.text().is_empty());
+    // In a text it is a letter.
+    desk.typed("\"?");
+    assert_eq!(desk.app.notebook().editor.text(), "\"?");
+    desk.key(KeyCode::Esc, KeyModifiers::NONE);
+    desk.typed("?");
+    desk.key(KeyCode::Esc, KeyModifiers::NONE);
+    assert!(desk.app.mode == Mode::Command);
+}
+
+#[test]
+fn a_cell_that_reads_a_name_of_a_cell_below_says_so() {
+    let place = Place::with("#%%\nprint(late)\n\n#%%\nlate = 4\n");
+    let mut desk = Desk::new(&place, Protocol::None, false);
+    desk.size = (90, 20);
+    for cell in [1, 0] {
+        desk.app.notebook().run(cell);
+        desk.settle();
+    }
+    let notebook = desk.app.notebook();
+    assert_eq!((marks(notebook).as_str(), output(notebook, 0).as_str()), ("●●", "4"));
+    let line = "late is bound in cell 2, below: the file does not run from top to bottom";
+    assert!(desk.last.contains(line), "{}", desk.last);
+    set(desk.app.notebook(), 1, "other = 4");
+    desk.draw();
+    assert!(!desk.last.contains("is bound in cell"), "{}", desk.last);
 }
 
 #[test]

@@ -122,6 +122,7 @@ fn lay_out(app: &mut NotebookApp, canvas: &Canvas<'_>, cell: &Cell, room: &Room)
         stamp: app.notebook.stamp(cell.id),
         room: (room.columns, room.rows),
         folded: cell.folded,
+        remark: app.notebook.disorder(cell.id),
     };
     if let Some(laid) = app.screen.laid.get(&cell.id)
         && laid.key == key
@@ -131,7 +132,8 @@ fn lay_out(app: &mut NotebookApp, canvas: &Canvas<'_>, cell: &Cell, room: &Room)
     }
     let live = app.live.as_ref().filter(|l| l.id == cell.id && running);
     let live = live.map(|l| l.shown.is_some() && !canvas.describes());
-    let rows = Rc::new(rows(cell, app.notebook.output(cell.id), live, room, canvas));
+    let shown = (key.remark.as_deref(), app.notebook.output(cell.id));
+    let rows = Rc::new(rows(cell, shown, live, room, canvas));
     let key = if running { Key { stamp: u64::MAX, ..key } } else { key };
     app.screen.laid.insert(cell.id, Laid { key, rows: rows.clone() });
     rows
@@ -172,6 +174,7 @@ fn draw_cell(app: &mut NotebookApp, canvas: &mut Canvas<'_>, d: &Drawing<'_>) {
                     Ink::Plain => Style::new(),
                     Ink::Head => quiet(),
                     Ink::Bad => Style::new().fg(Color::Indexed(BAD)),
+                    Ink::Warn => Style::new().fg(Color::Indexed(STALE)),
                 };
                 canvas.text((MARGIN, y), line, style, d.view.width);
             }
@@ -216,8 +219,8 @@ fn margin(app: &NotebookApp, canvas: &mut Canvas<'_>, (k, y): (usize, u16), mark
 /// How long a cell ran, at the right end of its first row.
 fn run_time(app: &NotebookApp, canvas: &mut Canvas<'_>, id: u64, (right, y): (u16, u16)) {
     let text = match app.notebook.ran(id) {
-        Some(ran) if ran.millis >= LONG => format::time(Duration::from_millis(ran.millis)),
         Some(ran) if ran.cached => "cached".to_owned(),
+        Some(ran) if ran.millis >= LONG => format::time(Duration::from_millis(ran.millis)),
         _ => return,
     };
     let x = right.saturating_sub(width(&text) as u16 + 1);
@@ -429,9 +432,11 @@ fn status(app: &mut NotebookApp, canvas: &mut Canvas<'_>, y: u16) {
     } else if let (Some(mistake), Mode::Edit) = (mistake, &app.mode) {
         (mistake, bad)
     } else if app.notebook.busy() {
-        ("^C stops and keeps the best".to_owned(), bar)
+        let keeps = app.live.as_ref().is_some_and(|live| live.view.keeps());
+        (if keeps { "^C stops and keeps the best" } else { "^C stops" }.to_owned(), bar)
     } else {
-        let keys = if app.mode == Mode::Edit { "Esc, then ? keys" } else { "? keys" };
+        let types = app.mode == Mode::Edit && !app.notebook.editor.text().trim().is_empty();
+        let keys = if types { "Esc, then ? keys" } else { "? keys" };
         (format!("{} · {keys}", app.about), bar)
     };
     let room = usize::from(area.width.saturating_sub(x + 1));

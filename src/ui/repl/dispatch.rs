@@ -2,6 +2,8 @@
 
 use super::{Reader, Repl};
 use crate::error::{Error, Kind, Result};
+use crate::image::Raster;
+use crate::lang::span::Source;
 use crate::render::text::{cut, printable};
 use crate::render::{self, Graphics, Painter, Protocol, Symbols};
 use crate::safe::Safe;
@@ -11,9 +13,10 @@ use crate::session::{Cell, Reply, Request, Setting, Status, in_force, is_result}
 use crate::ui::commands::{self, Command};
 use crate::ui::compare::{self, Comparison};
 use crate::ui::screen::Theme;
-use crate::ui::{Keys, doctor, format, help, screen};
-use crate::value::Value;
+use crate::ui::{Keys, doctor, format, help, pager, screen};
+use crate::value::{Image, Value};
 use crate::words;
+use candle_core::Device;
 
 /// Lines that `:history WORDS` lists.
 const FOUND: usize = 20;
@@ -21,9 +24,9 @@ const FOUND: usize = 20;
 impl Repl {
     pub(super) fn command(&mut self, command: Command) -> Result<()> {
         match command {
-            Command::Help => self.say(help::overview()),
-            Command::About(name, None) if name.is_empty() => self.say(help::list()),
-            Command::About(name, None) => self.say(help::about(&name, &self.directions())),
+            Command::Help => self.read_out(help::overview()),
+            Command::About(name, None) if name.is_empty() => self.read_out(help::list()),
+            Command::About(name, None) => self.read_out(help::about(&name, &self.directions())),
             Command::About(name, Some(n)) => self.example(&name, n),
             Command::Undo(n) => {
                 self.moved(&Request::Undo, n, ("taken back", "nothing to take back"))
@@ -38,7 +41,7 @@ impl Repl {
             Command::Run => self.run_ready(),
             Command::Drop => {
                 let n = std::mem::take(&mut self.ready).len();
-                self.say([format!("{n} cells dropped")])
+                self.say([format!("{} dropped", words::count(n, "cell"))])
             }
             Command::Rerun => {
                 self.ask(Request::Fetch)?;
@@ -65,6 +68,16 @@ impl Repl {
             Command::Resume(wanted) => self.resume(wanted),
             Command::Quit => Ok(()),
         }
+    }
+
+    /// Shows lines of help; where they are more than the screen has, on the full screen.
+    fn read_out(&mut self, lines: Vec<String>) -> Result<()> {
+        let rows = usize::from(self.runner.terminal.size().1);
+        if lines.len() < rows || !self.interactive() || !self.runner.full_screens() {
+            return self.say(lines);
+        }
+        let able = self.runner.painter.terminal.clone();
+        pager::page(&mut self.runner.terminal, &able, lines)
     }
 
     fn example(&mut self, name: &str, n: usize) -> Result<()> {
@@ -130,7 +143,7 @@ impl Repl {
         let count = cells.iter().filter(|c| in_force(c)).count();
         self.written.save(path, &text, force)?;
         let shown = Safe(&path.to_string_lossy()).to_string();
-        self.say([format!("{count} cells saved: gannet run {shown}")])
+        self.say([format!("{} saved: gannet run {shown}", words::count(count, "cell"))])
     }
 
     fn open(&mut self, path: &std::path::Path) -> Result<()> {
@@ -145,8 +158,8 @@ impl Repl {
         let (shown, count) = (Safe(&path.to_string_lossy()).to_string(), cells.len());
         self.ready = cells.into();
         self.say([format!(
-            "{count} cells of {shown} are ready and have not run: Enter runs the next, :run all, \
-             :drop forgets them"
+            "{} of {shown} ready, none has run: Enter runs the next, :run all, :drop forgets them",
+            words::count(count, "cell")
         )])
     }
 
@@ -157,10 +170,9 @@ impl Repl {
                 self.say(numbered(&cell).lines())?;
             }
             if !self.entry(text)? && !self.ready.is_empty() {
-                let left = self.ready.len();
-                return self.say([format!(
-                    "{left} cells are still ready: Enter runs the next, :drop forgets them"
-                )]);
+                let left = words::count(self.ready.len(), "cell");
+                return self
+                    .say([format!("{left} still ready: Enter runs the next, :drop forgets them")]);
             }
         }
         Ok(())
@@ -253,7 +265,7 @@ impl Repl {
         if clear {
             let held = cache.clear().map_err(|e| failed(&e))?;
             let bytes = words::bytes(held.bytes);
-            return self.say([format!("removed: {} results, {bytes}", held.files)]);
+            return self.say([format!("removed: {}, {bytes}", words::count(held.files, "result"))]);
         }
         let hits = match report.hits {
             0 => "none so far".to_owned(),
@@ -288,17 +300,49 @@ impl Repl {
         if names.is_empty() {
             return self.say(["no inversion yet: r = invert(image(\"me.jpg\"))"]);
         }
-        if names.iter().any(|n| self.now().missing.contains(n)) {
+        if names.iter().flat_map(|n| mentioned(n)).any(|n| self.now().missing.contains(n)) {
             self.ask(Request::Fetch)?;
         }
-        let now = self.now();
-        let named = |name: &String| match now.state.names.get(name) {
-            Some(value) => Ok((name.clone(), value.clone())),
-            None => Err(Error::new(Kind::Usage, format!("there is no value {}", Safe(name)))
-                .hint("names of pictures and inversions")),
-        };
-        let values = names.iter().map(named).collect::<Result<Vec<_>>>()?;
+        let mut values = Vec::new();
+        for name in &names {
+            match self.now().state.names.get(name) {
+                Some(value) if compare::is_compared(value) => {
+                    values.push((name.clone(), value.clone()));
+                }
+                _ => match self.drawn(name)? {
+                    Some(drawn) => values.extend(drawn),
+                    None => return Ok(()),
+                },
+            }
+        }
         self.compare(compare::of_values(&values)?, &values)
+    }
+
+    /// The pictures that an expression shows, each with its name; `None` when it failed, which is
+    /// shown.
+    fn drawn(&mut self, expression: &str) -> Result<Option<Vec<(String, Value)>>> {
+        let source = Source::new(":view", format!("show {expression}"))?;
+        let given = match self.runner.collect(&source) {
+            Err(e) if e.kind() == Kind::Closed => return Err(e),
+            Err(e) => {
+                self.failed = true;
+                return self.complain(&source, &e).map(|()| None);
+            }
+            Ok(given) => given,
+        };
+        let pictures = compare::pictures(&given);
+        let several = pictures.len() > 1;
+        let one = |(k, raster): (usize, Raster)| {
+            let image = Image::new(raster.to_tensor(&Device::Cpu)?, "view");
+            let number = if several { format!("[{k}]") } else { String::new() };
+            Ok((format!("{expression}{number}"), Value::Image(image)))
+        };
+        if pictures.is_empty() {
+            let text = format!("{} shows no picture", Safe(expression));
+            return Err(Error::new(Kind::Usage, text)
+                .hint("what show draws can be looked at: :view x, r + 2*smile"));
+        }
+        pictures.into_iter().enumerate().map(one).collect::<Result<_>>().map(Some)
     }
 
     /// Shows a comparison of these values on the full screen.
@@ -306,4 +350,9 @@ impl Repl {
         compare::read(&mut all, values, &self.now().state)?;
         self.runner.compare(all)
     }
+}
+
+/// The words of an expression that may be names.
+fn mentioned(expression: &str) -> impl Iterator<Item = &str> {
+    expression.split(|c: char| !(c.is_alphanumeric() || c == '_'))
 }

@@ -7,6 +7,7 @@ use crate::limits::LIMITS;
 use crate::render::text::{cut, printable};
 use crate::render::{Block, Picture};
 use crate::session::SessionInfo;
+use crate::words::count;
 
 /// Columns of a session's picture.
 const PICTURE: u16 = 8;
@@ -45,7 +46,7 @@ fn about(session: &SessionInfo, mark: char, columns: usize, pictures: bool) -> V
         Some(picture) => {
             let lines = [
                 format!("{mark} {name}  {began}"),
-                format!("  {records} records  {model}"),
+                format!("  {}  {model}", count(records, "record")),
                 format!("  {first}"),
             ];
             let lines = lines.map(|line| cut(&printable(&line), columns - BESIDE));

@@ -354,6 +354,7 @@ impl Asked {
             lpips: None,
             recogniser: None,
             encoder: None,
+            w_encoder: None,
             discriminator: None,
             levels: None,
             checkpoint: None,
