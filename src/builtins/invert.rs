@@ -478,7 +478,7 @@ pub(super) fn with_job<T>(
     let perceptual = match model.features()? {
         Some(own) => Some(Perceptual::new(own.clone())),
         // Without a discriminator a perceptual distance is compared instead of its features.
-        None if config.weighs("perceptual") || (judged && discriminator.is_none()) => {
+        None if config.borrows_features(model.spec()) || (judged && discriminator.is_none()) => {
             model.general_features()?.map(Perceptual::borrowed)
         }
         None => None,

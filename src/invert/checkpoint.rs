@@ -48,6 +48,9 @@ struct Header {
     /// [`State::mark`], the loss by its bits.
     #[serde(default)]
     mark: Option<(usize, u64)>,
+    /// [`State::halved`].
+    #[serde(default)]
+    halved: (u32, usize),
     finished: bool,
     stopped: Option<usize>,
     diverged: Option<usize>,
@@ -66,6 +69,7 @@ impl Header {
             optimizer: state.optimizer.as_ref().map(|o| o.name().to_owned()),
             best_step: state.best.as_ref().map(|b| b.step),
             mark: state.mark.map(|(step, loss)| (step, loss.to_bits())),
+            halved: state.halved,
             finished: state.finished,
             stopped: state.stopped,
             diverged: state.diverged,
@@ -343,6 +347,7 @@ fn state_of(header: &Header, file: &File<'_>, run: &Run<'_>) -> Result<State> {
         step: header.step,
         best,
         mark: header.mark.map(|(step, bits)| (step, f64::from_bits(bits))),
+        halved: header.halved,
         trace,
         finished: header.finished,
         stopped: header.stopped,

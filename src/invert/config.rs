@@ -26,6 +26,9 @@ const SGD_LR: f64 = 1.0;
 const COMPARED: [&str; 2] = ["discriminator", "saliency"];
 const JUDGED: [&str; 3] = ["discriminator", "saliency", "adversarial"];
 
+/// Least side of pictures that the feature network of another generator compares unless told to.
+const SEEN_SIDE: usize = 64;
+
 /// Random samples of Z of which the best is the usual start.
 const DRAWS: usize = 16;
 
@@ -222,6 +225,14 @@ impl Config {
     /// Whether a term was given a weight above 0.
     pub fn weighs(&self, term: &str) -> bool {
         self.weights.get(term).is_some_and(|w| w > 0.0)
+    }
+
+    /// Whether the perceptual distance counts for a generator that brings no feature network: where
+    /// its weight is given, otherwise for pictures in which another network sees something.
+    pub fn borrows_features(&self, spec: &Spec) -> bool {
+        let (asked, seen) =
+            (self.weights.get("perceptual").is_some(), spec.height.min(spec.width) >= SEEN_SIDE);
+        (asked || seen) && self.wanted("perceptual").is_none_or(|weight| weight > 0.0)
     }
 
     /// Whether it looks at pictures through the generator's encoder.

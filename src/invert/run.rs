@@ -377,6 +377,9 @@ impl<'a> Batch<'_, '_, 'a> {
 
     /// One move of an image's optimizer.
     fn descend(&mut self, i: usize, phase: &Phase<'_>, e: &Evaluation) -> Result<()> {
+        if self.states[i].step_back(&self.problems[i], e)? {
+            return Ok(());
+        }
         let (mut names, mut at) = (Vec::new(), Vec::new());
         for (part, tensor) in self.states[i].parts.iter() {
             if holds(&self.point(i), phase, part)? {
@@ -385,7 +388,7 @@ impl<'a> Batch<'_, '_, 'a> {
             }
         }
         let state = &mut self.states[i];
-        let rate = phase.schedule.rate_of(state.taken, phase.steps);
+        let rate = state.rate(phase);
         let kept = state.kept_slopes(phase, &names, &e.gradients)?;
         let gradients = kept.as_ref().unwrap_or(&e.gradients);
         let seed = self.problems[i].rng(&format!("optimizer {}", state.phase)).next_u64();

@@ -14,6 +14,12 @@ use candle_core::Tensor;
 /// Steps that may pass without a lower loss before a phase counts as flat.
 pub const PATIENCE: usize = 50;
 
+/// A step of weights may end at this many times the best loss. What lies beyond has spoilt the
+/// generator: it is found again slowly, and blurred.
+const OVERSHOT: f64 = 1.5;
+/// Steps over which the rate rises again from there: the first ones of Adam are the longest.
+const RISE: f64 = 10.0;
+
 /// The best point so far, by its loss.
 #[derive(Clone)]
 pub(super) struct Best {
@@ -40,6 +46,8 @@ pub(super) struct State {
     /// The step in which the loss of the phase was last lowered by a share that counts, and that
     /// loss; where phases end on a plateau.
     pub mark: Option<(usize, f64)>,
+    /// How often the learning rate of the phase was halved, and in which of its steps the last time.
+    pub halved: (u32, usize),
     pub trace: Trace,
     pub finished: bool,
     /// The step in which the user stopped it.
@@ -83,6 +91,7 @@ impl State {
             step: 0,
             best: None,
             mark: None,
+            halved: (0, 0),
             trace: Trace::new(problem.run.total()),
             finished: false,
             stopped: None,
@@ -157,7 +166,7 @@ impl State {
         let (before, other) = (self.phase, !alike(run, self.phase, phase));
         (self.phase, self.taken) = (phase, taken);
         let Some(phase) = run.phases.get(phase) else { return Ok(false) };
-        (self.optimizer, self.mark) = (fresh(phase), None);
+        (self.optimizer, self.mark, self.halved) = (fresh(phase), None, (0, 0));
         let asks = [phase.counted, phase.searched].iter().any(|r| *r != Region::All);
         if let Some(best) = self.best.as_ref().filter(|_| asks && self.domain.is_none()) {
             // Pixels outside the mask change nothing.
@@ -217,6 +226,35 @@ impl State {
             _ => {
                 self.mark = Some((self.step, best.loss));
                 false
+            }
+        }
+    }
+
+    /// Goes back to the best point, with half the learning rate, where a step of weights went too
+    /// far. Returns whether it did.
+    pub fn step_back(&mut self, problem: &Problem<'_, '_>, e: &Evaluation) -> Result<bool> {
+        let Some(phase) = problem.run.phases.get(self.phase) else { return Ok(false) };
+        let best = self.best.as_ref().filter(|_| phase.unknowns.weights.is_some());
+        // A point that is not judged by all terms is worth less than it seems: the others add to its
+        // loss.
+        let Some(best) = best.filter(|b| b.loss > 0.0 && e.total > OVERSHOT * b.loss) else {
+            return Ok(false);
+        };
+        self.parts = problem.entering(phase, best.parts.clone())?;
+        self.optimizer = fresh(phase);
+        self.count_step();
+        self.halved = (self.halved.0 + 1, self.taken);
+        Ok(true)
+    }
+
+    /// The learning rate of the next step.
+    pub fn rate(&self, phase: &Phase<'_>) -> f64 {
+        let usual = phase.schedule.rate_of(self.taken, phase.steps);
+        match self.halved {
+            (0, _) => usual,
+            (times, at) => {
+                let risen = ((self.taken.saturating_sub(at) as f64 + 0.5) / RISE).min(1.0);
+                usual * risen * 0.5f64.powi(times as i32)
             }
         }
     }

@@ -18,6 +18,12 @@ fn pti(rank: f64) -> Config {
     Config { steps: 20, settings, weights, ..Config::new(Space::W, &PTI) }
 }
 
+/// The same with steps that spoil the generator.
+fn rash() -> Config {
+    let settings = [("tune", 60.0), ("tune_lr", 4.0), ("rank", 0.0)].into();
+    Config { settings, ..pti(0.0) }
+}
+
 fn features(steps: usize) -> Config {
     Config { steps, ..Config::new(Space::F, &OPTIMIZE) }
 }
@@ -48,6 +54,20 @@ fn tuned_weights_come_nearer_than_their_pivot_and_stay_with_the_code() {
             assert_eq!(changed, !name.starts_with("mapping"), "{name}");
         }
     }
+}
+
+#[test]
+fn steps_that_spoil_the_generator_are_taken_back() {
+    let g = generator();
+    let pivot = Config { steps: 20, ..Config::new(Space::W, &OPTIMIZE) };
+    let before = run(g.as_ref(), &foreign(0), &pivot).unwrap();
+    let found = run(g.as_ref(), &foreign(0), &rash()).unwrap();
+    let Trace { terms, steps, .. } = &found.trace[0];
+    let worth = |k: usize| terms[k].iter().sum::<f64>();
+    let spoilt: Vec<usize> = (21..steps.len()).filter(|k| worth(*k) > 1.5 * worth(20)).collect();
+    assert!(!spoilt.is_empty(), "the rate is too small for this test");
+    assert!(spoilt.iter().all(|k| k + 1 >= steps.len() || worth(k + 1) < 1.5 * worth(20)));
+    assert!(found.loss[0] < 0.7 * before.loss[0], "{:?} {:?}", found.loss, before.loss);
 }
 
 #[test]
@@ -100,7 +120,7 @@ fn tuning_stops_and_resumes_to_the_same_bits() {
     let stats = stats(g.as_ref());
     let checkpoint =
         Checkpoint { path: folder.path().join("state"), every: Duration::from_secs(3600) };
-    for plain in [pti(2.0), pti(0.0), features(40)] {
+    for plain in [pti(2.0), pti(0.0), features(40), rash()] {
         let saved = Config { checkpoint: Some(checkpoint.clone()), ..plain.clone() };
         let control = Control::default();
         let job = Job { stats: Some(&stats), ..Job::new(g.as_ref(), &control) };

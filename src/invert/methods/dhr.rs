@@ -1,6 +1,6 @@
 //! `dhr`: what the generator reaches by its weights, the rest by a feature map.
 
-use super::{RANK, TUNE, TUNE_RATE, adam, descent, tuning, usual_lr};
+use super::{PIVOT, RANK, TUNE, TUNE_RATE, adam, descent, tuning, usual_lr};
 use crate::error::Result;
 use crate::invert::config::{Config, Method, feature_layer};
 use crate::invert::job::Job;
@@ -15,11 +15,11 @@ pub const METHOD: Method = Method {
     paper: "Domain-Specific Hybrid Refinement (Cao et al. 2023)",
     summary: "150 steps for a code, then weights where the generator reaches the picture and a \
               feature map elsewhere",
-    spaces: &[Space::W, Space::WPlus, Space::Z],
+    spaces: &[Space::WPlus, Space::W, Space::Z],
     encoder: false,
     steps: Some(150),
     lr: Some(usual_lr),
-    weights: &[],
+    weights: &[("offset", PIVOT)],
     best_of: None,
     noise: false,
     params: &[

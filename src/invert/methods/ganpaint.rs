@@ -1,6 +1,6 @@
 //! `ganpaint`: a generator of the picture's own.
 
-use super::{RANK, TUNE, TUNE_RATE, adam, descent, tuning, usual_lr};
+use super::{PIVOT, RANK, TUNE, TUNE_RATE, adam, descent, tuning, usual_lr};
 use crate::error::Result;
 use crate::generator::Spec;
 use crate::invert::config::{Config, Method};
@@ -17,11 +17,11 @@ pub const METHOD: Method = Method {
     paper: "GANPaint's image-specific generator (Bau et al. 2019)",
     summary: "150 steps for a code, then the map of an early layer and the weights behind it, so \
               that units of that layer can be painted",
-    spaces: &[Space::W, Space::WPlus, Space::Z],
+    spaces: &[Space::WPlus, Space::W, Space::Z],
     encoder: false,
     steps: Some(150),
     lr: Some(usual_lr),
-    weights: &[],
+    weights: &[("offset", PIVOT)],
     best_of: None,
     noise: false,
     params: &[

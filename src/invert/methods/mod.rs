@@ -136,6 +136,9 @@ const SCHEDULE: Param = Param::optional(
 /// that the generator can make.
 pub const EDITABLE: f64 = 0.2;
 
+/// The same for a code around which weights are tuned: photographs pull it further from W.
+const PIVOT: f64 = 0.3;
+
 /// The steps that tune weights, for the methods that do.
 const TUNE: Param = Param::optional(
     "tune",
@@ -152,7 +155,7 @@ const TUNE_RATE: Param = Param::optional(
     &[Kind::Number],
     "0.05",
     "of pti, dhr, dgp and ganpaint: learning rate of the weights, relative to their size and to \
-     the length of their sums, so that one rate fits all generators",
+     the length of their sums; it is halved where a step spoils the generator",
 )
 .within(0.0, 1e3)
 .named();

@@ -7,14 +7,14 @@ use crate::metric::Perceptual;
 use crate::space::Space;
 use candle_core::Tensor;
 
-/// See [`Perceptual`]. By default it counts where the generator brings a feature network; the caller
-/// may offer another network where the weight was asked for.
+/// See [`Perceptual`]. It counts wherever the caller offers a network: the generator's own, or another
+/// one. Pixels alone lead to codes with blurred features and closed eyes.
 pub(super) const TERM: TermKind = TermKind {
     name: "perceptual",
     param: weight(
         "perceptual",
-        "weight of the perceptual distance; by default 0.8 where the generator brings a feature \
-         network. Others use the built-in generator's when a weight is given",
+        "weight of the perceptual distance; by default 0.8. A generator that brings no feature \
+         network uses the built-in one's, below 64 × 64 only when a weight is given",
     ),
     weight: 0.8,
     automatic: true,
