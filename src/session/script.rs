@@ -38,6 +38,10 @@ impl Written {
         // Compares contents rather than times, because an editor may have the file open.
         let ours =
             known.is_some_and(|h| Disk.read(path, COMPARED).is_ok_and(|bytes| *h == hash(&bytes)));
+        if let Some(folder) = path.parent().filter(|f| !f.as_os_str().is_empty()) {
+            let failed = |e| Error::io(format!("cannot make the folder of {shown}"), &e);
+            std::fs::create_dir_all(folder).map_err(failed)?;
+        }
         let written = if force || ours {
             write_atomic(&Disk, path, text.as_bytes())
         } else {
