@@ -542,7 +542,7 @@ fn slips_of_newcomers_lead_to_what_they_mean() {
     wrong("w + \"smile\"", "+", "cannot add", "without quotes: `smile`");
     wrong("2*\"smile\"", "*", "cannot multiply", "without quotes: `smile`");
     wrong("\"a\" + \"b\"", "+", "cannot add Text and Text", "combine numbers");
-    wrong("age(w, 2)", "age", "no function `age`", "`w + 2*age`");
+    wrong("age(w, 2)", "age", "is Direction[W] and cannot be called", "`w + 2*age`");
     wrong("help(invert)", "help", "no function `help`", "`?invert`");
     wrong("help()", "help", "no function `help`", "`:help`");
     wrong("exit()", "exit", "no function `exit`", "`:quit`");

@@ -441,11 +441,7 @@ impl Checker<'_> {
                     self.infer_all(piped, &call.args)?;
                     Ok(Type::Unknown)
                 }
-                ty => Err(Error::check(format!("`{name}` is {ty} and cannot be called"))
-                    .at(call.name.span)
-                    .hint(format!(
-                        "write `*` to multiply, or give the function another name than `{name}`"
-                    ))),
+                ty => Err(uncallable(&ty, call)),
             };
         }
         Err(self.no_function(call))
@@ -455,17 +451,12 @@ impl Checker<'_> {
     fn no_function(&self, call: &Call) -> Error {
         let name = call.name.name.as_str();
         let error = Error::check(format!("there is no function `{name}`")).at(call.name.span);
-        let of = call.args.first().and_then(|a| match &a.value.kind {
-            ExprKind::Name(of) => Some(of.as_str()),
-            _ => None,
-        });
+        let of = slips::first_name(call);
         if let Some(hint) = slips::elsewhere(name, of) {
             return error.hint(hint);
         }
         if self.model.as_ref().is_some_and(|m| m.directions.contains_key(name)) {
-            let code = of.unwrap_or("code");
-            let hint = format!("`{name}` is a direction, which is added: `{code} + 2*{name}`");
-            return error.hint(hint);
+            return error.hint(slips::added(call));
         }
         let known = self.known_functions();
         let nearest = near(name, known.iter().map(String::as_str));
@@ -606,6 +597,17 @@ impl Checker<'_> {
         }
         Err(unfit(signature, param, &ty, e))
     }
+}
+
+/// The error of a call of a value.
+fn uncallable(ty: &Type, call: &Call) -> Error {
+    let name = call.name.name.as_str();
+    let message = format!("`{name}` is {ty} and cannot be called");
+    let error = Error::check(message).at(call.name.span);
+    if matches!(ty, Type::Direction(_)) {
+        return error.hint(slips::added(call));
+    }
+    error.hint(format!("write `*` to multiply, or give the function another name than `{name}`"))
 }
 
 /// The error of a call in an imported file that does more than give a value.

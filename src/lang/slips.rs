@@ -1,6 +1,6 @@
 //! Slips: texts that are not quite of the language, and what their writer most likely means.
 
-use super::ast::{Arg, ExprKind};
+use super::ast::{Arg, Call, ExprKind};
 use super::lex::{Token, TokenKind};
 use super::types::{Param, Signature, Type};
 use crate::error::{Error, Span};
@@ -89,4 +89,18 @@ pub(super) fn swapped(to: &Signature, args: &[Arg]) -> Option<Error> {
     let hint = format!("the other way round: `{}({right})`", to.name);
     let whole = a.value.span.to(b.value.span);
     Some(Error::check(message).at(whole).hint(hint).fix(whole, right))
+}
+
+/// The name that a call has as its first argument.
+pub(super) fn first_name(call: &Call) -> Option<&str> {
+    match &call.args.first()?.value.kind {
+        ExprKind::Name(name) => Some(name),
+        _ => None,
+    }
+}
+
+/// The hint for a direction that is called like a function.
+pub(super) fn added(call: &Call) -> String {
+    let (name, code) = (&call.name.name, first_name(call).unwrap_or("code"));
+    format!("`{name}` is a direction, which is added: `{code} + 2*{name}`")
 }
