@@ -4,7 +4,8 @@
 
 Starts its own sshd on 127.0.0.1 with keys of its own in a temporary folder, and reaches it through the line of shape.py:
 round trip in milliseconds, rate in Mbit/s. The terminal on this side is `pyte`, 100 × 30 cells. Needs the packages
-`pyte`, and sshd and ssh of OpenSSH.
+`pyte`, and sshd and ssh of OpenSSH. `--model` measures the sliders without a line, with half blocks or, with
+`--graphics kitty`, with the pictures of a terminal that answers as kitty does.
 """
 import argparse
 import fcntl
@@ -33,6 +34,12 @@ PROMPT = r"\[(\d+)\] *$"
 STEPS = 60
 # Requests that pyte does not know and would print: kitty graphics, mode requests, sizes of cells.
 UNKNOWN = re.compile(rb"\x1b_.*?\x1b\\|\x1bP.*?\x1b\\|\x1b\[\?\d+\$p|\x1b\[[<>=?][\d;]*[uqm]|\x1b\]\d+;.*?(?:\x07|\x1b\\)", re.S)
+# What kitty answers, with cells of 8 × 16 pixels.
+ANSWERS = {b"\x1b[16t": b"\x1b[6;16;8t", b"\x1b[14t": f"\x1b[4;{ROWS * 16};{COLUMNS * 8}t".encode(),
+           b"\x1b[>q": b"\x1bP>|kitty(0.40.1)\x1b\\", b"\x1b[?2026$p": b"\x1b[?2026;2$y",
+           b"\x1bP$qm\x1b\\": b"\x1bP1$r48:2:1:2:3m\x1b\\", b"\x1b[?u": b"\x1b[?0u", b"\x1b[c": b"\x1b[?62;c",
+           b"\x1b[5n": b"\x1b[0n"}
+ASKED = re.compile(b"|".join(map(re.escape, ANSWERS)) + rb"|\x1b_G(?P<keys>[^;\x1b]*);?(?P<data>[^\x1b]*)\x1b\\")
 PARTIAL = re.compile(rb"\x1b(?:[_P\]][^\x1b\x07]*\x1b?|\[?[<>=?]?[\d;]*\$?)?$")
 
 
@@ -68,9 +75,10 @@ class Server:
 
 
 class Terminal:
-    """A command on a pseudo-terminal."""
+    """A command on a pseudo-terminal. With `kitty` it answers as kitty does and takes its pictures."""
 
-    def __init__(self, arguments):
+    def __init__(self, arguments, kitty=False):
+        self.kitty, self.stored, self.open, self.shown, self.shown_at = kitty, {}, None, None, 0.0
         self.screen = pyte.Screen(COLUMNS, ROWS)
         # Its own takes one argument; what a line that is cut leaves over may have more.
         attributes = self.screen.report_device_attributes
@@ -106,10 +114,30 @@ class Terminal:
         # The fence of a preview: answered at once, as terminals do.
         for _ in range(data.count(b"\x1b[5n")):
             self.asked.append(time.monotonic())
+        if self.kitty:
+            data = ASKED.sub(self._answer, data)
         data = UNKNOWN.sub(b"", data)
         if cut := PARTIAL.search(data):
             data, self.rest = data[:cut.start()], data[cut.start():]
         self.stream.feed(data)
+
+    def _answer(self, asked):
+        """Answers a request, or takes a part of a picture; nothing of either is left on the screen."""
+        if asked["keys"] is None:
+            self.send(ANSWERS[asked[0]])
+            return b""
+        keys = dict(pair.split("=", 1) for pair in asked["keys"].decode().split(",") if "=" in pair)
+        action, number = keys.get("a"), keys.get("i")
+        if action == "q":
+            self.send(f"\x1b_Gi={number};OK\x1b\\".encode())
+        elif action in ("t", "T") or (action is None and self.open):
+            begun = self.open[1] if self.open else b""
+            self.open = (self.open[0] if self.open else number, begun + asked["data"])
+            if keys.get("m") != "1":
+                self.stored[self.open[0]], self.open = hash(self.open[1]), None
+        elif action == "p" and self.stored.get(number) != self.shown:
+            self.shown, self.shown_at = self.stored.get(number), time.monotonic()
+        return b""
 
     def send(self, keys):
         try:
@@ -246,22 +274,28 @@ def running(t, line, a):
 
 
 def sliders(a):
-    """Without a line: the time from a key in `explore` to another picture."""
-    found = []
-    t = Terminal([a.gannet, "explore", "--threads", str(a.threads), "--model", a.model])
+    """Without a line: the time from a key in `explore` to another picture. Kitty's picture is there once its last byte
+    and its place have come; what a terminal takes to draw either kind is not in it."""
+    found, load = [], os.getloadavg()[0]
+    kitty = a.graphics == "kitty"
+    t = Terminal([a.gannet, "explore", "--threads", str(a.threads), "--model", a.model], kitty)
     t.wait("psi")
     time.sleep(3)
-    shown = lambda t: preview(t.screen, range(2, COLUMNS // 3))
-    for slider in range(3):
+    if kitty and t.shown is None:
+        raise SystemExit("no picture came by kitty's protocol")
+    shown = (lambda t: t.shown) if kitty else lambda t: preview(t.screen, range(2, COLUMNS // 3))
+    for slider in range(a.keys // 10):
         for _ in range(10):  # never back: a picture that was seen is kept
-            before = shown(t)
+            before, sent = shown(t), time.monotonic()
             t.send(b"\x1b[C")
-            found.append(t.wait(lambda t: shown(t) != before))
+            waited = t.wait(lambda t: shown(t) != before)
+            found.append(t.shown_at - sent if kitty else waited)
             time.sleep(0.5)
         t.send(b"\x1b[B")
         time.sleep(0.5)
     t.stop()
-    return {"model": a.model, "key_to_picture": quantiles(found)}
+    return {"model": a.model, "graphics": a.graphics, "keys": len(found), "load": round(load, 1),
+            "key_to_picture": quantiles(found)}
 
 
 def cut_lines(a, server, folder, rounds):
@@ -354,6 +388,8 @@ def main():
     a.add_argument("--gannet", required=True, help="a release build, by its whole path")
     a.add_argument("--line", action="append", help="round trip in ms : Mbit/s")
     a.add_argument("--model", help="measures the sliders of explore with this generator, without a line")
+    a.add_argument("--graphics", choices=["blocks", "kitty"], default="blocks", help="the pictures of --model")
+    a.add_argument("--keys", type=int, default=30, help="keys of --model, ten a slider")
     a.add_argument("--cuts", type=int, default=0, help="how often a line is cut in the middle of each kind of work")
     a.add_argument("--threads", type=int, default=2)
     a.add_argument("--seconds", type=float, default=15, help="how long an inversion is watched")
@@ -361,11 +397,13 @@ def main():
     a.add_argument("--edit-keys", default="\\x1b[B\\r", help=argparse.SUPPRESS)
     a.add_argument("--json", action="store_true")
     a = a.parse_args()
+    if a.model:
+        print(json.dumps(sliders(a)), flush=True)
+    if a.model and not a.line and not a.cuts:
+        return
     with tempfile.TemporaryDirectory() as folder:
         server = Server(folder)
         try:
-            if a.model:
-                print(json.dumps(sliders(a)), flush=True)
             for text in a.line or ([] if a.model or a.cuts else ["60:10", "200:1"]):
                 rtt, mbit = map(float, text.split(":"))
                 found = speeds(a, server, folder, rtt, mbit)

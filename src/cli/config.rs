@@ -127,9 +127,13 @@ fn valid(key: &Key, value: &str) -> Result<()> {
         }
         _ => match Cli::try_parse_from(["gannet", key.option, value]) {
             Ok(_) => Ok(()),
-            Err(_) => {
+            Err(e) => {
                 let message = format!("`{}` is not a value of {}", Safe(value), key.name);
-                Err(Error::new(Kind::Usage, message))
+                let error = Error::new(Kind::Usage, message);
+                Err(match std::error::Error::source(&e) {
+                    Some(why) => error.hint(why.to_string()),
+                    None => error,
+                })
             }
         },
     }

@@ -12,6 +12,7 @@ mod front;
 mod how;
 mod info;
 mod man;
+mod meant;
 mod models;
 mod programs;
 mod shortcuts;
@@ -361,6 +362,9 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
             // Help and version go to stdout with 0, mistakes to stderr with 2; a closed pipe is
             // ignored here.
             let _ = e.print();
+            if let Some(meant) = meant::meant(&e) {
+                runner::remark(&format!("  try: {meant}"));
+            }
             return u8::try_from(e.exit_code()).unwrap_or(2);
         }
     };

@@ -1,6 +1,6 @@
 //! `run`, `eval`, `check`, `fmt` and the prompt.
 
-use super::{Common, Opened, Reporting, options, runner, sets};
+use super::{Common, Opened, Reporting, meant, options, runner, sets};
 use crate::builtin::Output;
 use crate::error::{Error, Kind, Result};
 use crate::eval::{Options, State};
@@ -41,6 +41,7 @@ pub fn read(path: &Path) -> Result<Source> {
             "{name}: at byte {}: a program is UTF-8 text",
             e.utf8_error().valid_up_to()
         ))
+        .hint(meant::use_of(path))
     })?;
     Source::new(name, text)
 }

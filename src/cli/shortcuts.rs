@@ -1,13 +1,13 @@
 //! `invert` and `compare`: the shortest way to what a program can say, written as that program.
 
 use super::how::{How, quoted};
-use super::{Common, Reporting, programs};
+use super::{Common, Progress, Reporting, programs};
 use crate::error::{Error, Kind, Result};
 use crate::generator::batch_size;
 use crate::lang::span::Source;
 use crate::safe::Safe;
 use crate::ui::compare::{self, Candidate, Comparison};
-use crate::ui::runner::Runner;
+use crate::ui::runner::{Runner, remark};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -35,7 +35,12 @@ pub fn invert(common: &Common, images: &[PathBuf], how: &How, reporting: Reporti
     let program = batches
         .map(|(images, names)| inversion(images, names, &how))
         .collect::<Result<String>>()?;
-    run_own(&mut runner, &Source::new("invert", program)?)
+    let code = run_own(&mut runner, &Source::new("invert", program)?)?;
+    let for_a_reader = !common.json && !common.quiet && reporting.progress == Progress::Plain;
+    if code == 0 && common.out.is_none() && for_a_reader {
+        remark("the code is not saved: --out DIR keeps it");
+    }
+    Ok(code)
 }
 
 /// Runs a program that the user has not written: a stop names no place in it.
@@ -195,6 +200,11 @@ fn compared(
         candidate.numbers = numbers;
     }
     let mut comparison = Comparison::of(all).map_err(alone)?;
+    for candidate in comparison.candidates.iter_mut().filter(|c| !c.remarks.is_empty()) {
+        if !pictures.align {
+            candidate.remarks.push("--align frames the face in each picture first".into());
+        }
+    }
     comparison.measure().map_err(alone)?;
     Ok(comparison)
 }

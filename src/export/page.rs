@@ -10,6 +10,9 @@ use crate::session::recall::recall;
 use crate::session::{self, Links, Reactive, Record, Status, read_journal, replay};
 use crate::store::{Disk, Files};
 use crate::ui::notebook::{Document, Outputs, Piece, Ran, RanStatus, text_hash};
+use crate::value::Models;
+use crate::value::models;
+use std::collections::BTreeSet;
 use std::path::Path;
 
 /// Largest notebook or journal that is read, in bytes.
@@ -100,7 +103,7 @@ impl Page {
         let origin = reading.header().map_or(String::new(), |h| {
             format!("session {}, gannet {}, {}", h.session, h.version, h.model)
         });
-        let title = reading.header().map_or(String::new(), |h| h.session.clone());
+        let title = reading.header().map_or(String::new(), |h| format!("Session of {}", h.began()));
         let log = replay(reading.records.into_iter().filter(|r| !matches!(r, Record::Header(_))));
         let parts = log.cells().iter().map(|cell| {
             let remark = match cell.status {
@@ -221,12 +224,24 @@ fn of_cell(cell: &session::Cell) -> Result<Vec<Output>> {
     recall(cell, true).into_iter().map(output).filter_map(Result::transpose).collect()
 }
 
+/// The directions of the generator that is there without a `load`.
+fn own_directions() -> Option<BTreeSet<String>> {
+    let own = Models::cpu().load(models::NAMES[0]).ok()?;
+    Some(own.facts.directions.keys().cloned().collect())
+}
+
 /// Warnings about cells of a notebook that read names which only cells below bind.
 fn disorder(path: &Path, document: &Document) -> Vec<String> {
     let cells = document.cells().iter();
     let texts: Vec<_> = cells.map(|c| (!c.is_text()).then(|| c.text.clone())).collect();
     let links = Reactive::new(Imports::beside(path)).links(&texts, "");
-    let told = |(k, l): (usize, &Links)| Some(format!("cell {}: {}", k + 1, l.disorder()?));
+    // Which directions another generator has is not known before it is loaded.
+    let loads = links.iter().any(|l| l.writes.contains("load"));
+    let rest = if loads { ", unless the generator has a direction of that name" } else { "" };
+    let directions = links.iter().any(|l| !l.later.is_empty()).then(own_directions).flatten();
+    let given = |name: &str| !loads && directions.as_ref().is_some_and(|d| d.contains(name));
+    let told =
+        |(k, l): (usize, &Links)| Some(format!("cell {}: {}{rest}", k + 1, l.disorder(given)?));
     links.iter().enumerate().filter_map(told).collect()
 }
 

@@ -5,6 +5,7 @@ use crate::image::{Raster, encode};
 use crate::render::{self, Block, Picture, Table};
 use crate::session::{self, Cell, Record, Status};
 use crate::ui::notebook::{Document, Outputs, Ran, RanStatus, text_hash};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// A notebook with one text cell and two code cells, of which the first ran.
@@ -25,6 +26,7 @@ fn notebook(folder: &Path) -> std::path::PathBuf {
     let (output, fine) = outputs.pieces(&blocks);
     fine.unwrap();
     let ran = Ran {
+        late: BTreeMap::new(),
         key: "k".into(),
         status: RanStatus::Ok,
         millis: 5,
@@ -56,6 +58,11 @@ fn cells_that_read_names_of_cells_below_are_told() {
     let line = "cell 2: late is bound in cell 3, below: the file does not run from top to bottom";
     assert_eq!(warnings(late), [line]);
     assert!(warnings("#%%\nlate = 4\n#%%\nprint(late)\n").is_empty());
+    // The embedded generator has this direction; of another one nothing is known.
+    let named = "#%%\nw = sample() + smile\n#%%\nsmile = 4\n";
+    assert!(warnings(named).is_empty());
+    let other = warnings(&format!("#%%\nload \"other.pkl\"\n{named}"));
+    assert!(other[0].ends_with(", unless the generator has a direction of that name"), "{other:?}");
 }
 
 #[test]

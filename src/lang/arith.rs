@@ -80,6 +80,12 @@ fn refusal(op: BinaryOp, a: Operand<'_>, b: Operand<'_>) -> Error {
         Mul => Error::check(format!("cannot multiply {} and {}", a.ty, b.ty)),
         Div => Error::check(format!("cannot divide {} by {}", a.ty, b.ty)),
     };
+    let moves = |o: &Operand<'_>| is_code(o) || matches!(o.ty, Type::Direction(_) | Type::Number);
+    if let (Some(name), true) = (word(x).or(word(y)), moves(&a) || moves(&b)) {
+        let quoted = if word(x).is_some() { x } else { y };
+        let hint = format!("a direction is named without quotes: `{name}`");
+        return error.hint(hint).fix(quoted.span, name);
+    }
     match (op, a.ty, b.ty) {
         (Add, ..) if is_code(&a) && is_code(&b) => error
             .note("a sum of codes leaves their space")
@@ -117,6 +123,15 @@ fn refusal(op: BinaryOp, a: Operand<'_>, b: Operand<'_>) -> Error {
             "combine numbers with numbers, directions with directions, or a code with \
                          a direction",
         ),
+    }
+}
+
+/// The word that a text consists of.
+fn word(e: &Expr) -> Option<&str> {
+    let part = |c: char| c.is_alphanumeric() || c == '_';
+    match &e.kind {
+        ExprKind::Text(t) if !t.is_empty() && t.chars().all(part) => Some(t),
+        _ => None,
     }
 }
 

@@ -292,7 +292,10 @@ fn wrong(program: &str, underlined: &str, message: &str, repair: &str) {
 }
 
 /// The repairs that are advice in words: what to write depends on what is meant.
-const PROSE: [&str; 41] = [
+const PROSE: [&str; 44] = [
+    "combine numbers with numbers",
+    "which is added: `w + 2*age`",
+    "at the prompt explains `invert`",
     "use a direction that moves W+ codes",
     "like `0..4` or `3`",
     "like `w[3]` or `w[4..8]`",
@@ -530,6 +533,19 @@ fn arguments_are_counted_named_and_typed() {
         "invert(x, init: best_of: 8, method: encoder)\nshow w, r, x\nx |> invert\nstrip(r, along: \
          smile)",
     );
+}
+
+#[test]
+fn slips_of_newcomers_lead_to_what_they_mean() {
+    wrong("invert(\"me.jpg\")", "\"me.jpg\"", "is Image, not Text", "image(\"me.jpg\")");
+    wrong("strip(w, along: \"smile\")", "\"smile\"", "not Text", "direction(\"smile\")");
+    wrong("w + \"smile\"", "+", "cannot add", "without quotes: `smile`");
+    wrong("2*\"smile\"", "*", "cannot multiply", "without quotes: `smile`");
+    wrong("\"a\" + \"b\"", "+", "cannot add Text and Text", "combine numbers");
+    wrong("age(w, 2)", "age", "is Direction[W] and cannot be called", "`w + 2*age`");
+    wrong("help(invert)", "help", "no function `help`", "`?invert`");
+    wrong("help()", "help", "no function `help`", "`:help`");
+    wrong("exit()", "exit", "no function `exit`", "`:quit`");
 }
 
 #[test]

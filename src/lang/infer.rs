@@ -4,6 +4,7 @@ use super::arith::{self, Operand, Side, code};
 use super::ast::{Arg, BinaryOp, Call, CompareOp, Def, Expr, ExprKind, Ident};
 use super::bind::{bind, usage};
 use super::checker::{Checker, Typed};
+use super::slips;
 use super::suggest::{did_you_mean, near};
 use super::types::{CheckedArg, CheckedCall, CodeType, Const, Kind, Param, Signature, Type};
 use crate::error::{Error, Result, Span};
@@ -84,12 +85,8 @@ impl Checker<'_> {
             return self.call_builtin(signature, None, &call, span).map(Typed::from);
         }
         let error = Error::check(format!("`{name}` is not defined")).at(span);
-        match name {
-            "help" => {
-                return Err(error.hint("`:help` at the prompt; `?invert` explains `invert`"));
-            }
-            "quit" | "exit" => return Err(error.hint("`:quit` at the prompt, or Ctrl-D")),
-            _ => {}
+        if let Some(hint) = slips::elsewhere(name, None) {
+            return Err(error.hint(hint));
         }
         let known = self.known_values();
         let known = known.iter().map(String::as_str);
@@ -444,20 +441,29 @@ impl Checker<'_> {
                     self.infer_all(piped, &call.args)?;
                     Ok(Type::Unknown)
                 }
-                ty => Err(Error::check(format!("`{name}` is {ty} and cannot be called"))
-                    .at(call.name.span)
-                    .hint(format!(
-                        "write `*` to multiply, or give the function another name than `{name}`"
-                    ))),
+                ty => Err(uncallable(&ty, call)),
             };
         }
+        Err(self.no_function(call))
+    }
+
+    /// The error of a call of something that is no function.
+    fn no_function(&self, call: &Call) -> Error {
+        let name = call.name.name.as_str();
         let error = Error::check(format!("there is no function `{name}`")).at(call.name.span);
+        let of = slips::first_name(call);
+        if let Some(hint) = slips::elsewhere(name, of) {
+            return error.hint(hint);
+        }
+        if self.model.as_ref().is_some_and(|m| m.directions.contains_key(name)) {
+            return error.hint(slips::added(call));
+        }
         let known = self.known_functions();
         let nearest = near(name, known.iter().map(String::as_str));
         let hint = did_you_mean(name, known.iter().map(String::as_str));
         let error =
             error.hint(hint.unwrap_or_else(|| "`?` at the prompt lists all functions".into()));
-        Err(nearest.first().into_iter().fold(error, |e, first| e.fix(call.name.span, *first)))
+        nearest.first().into_iter().fold(error, |e, first| e.fix(call.name.span, *first))
     }
 
     fn infer_all(&mut self, piped: Option<&Expr>, args: &[Arg]) -> Result<Vec<Typed>> {
@@ -523,6 +529,9 @@ impl Checker<'_> {
     ) -> Result<Type> {
         if self.binds_only && signature.acts() {
             return Err(acting(signature.name).at(call.name.span));
+        }
+        if let (None, Some(error)) = (piped, slips::swapped(signature, &call.args)) {
+            return Err(error);
         }
         let bound = bind(signature, piped, &call.args, span)?;
         let mut args = Vec::with_capacity(bound.len());
@@ -590,6 +599,17 @@ impl Checker<'_> {
     }
 }
 
+/// The error of a call of a value.
+fn uncallable(ty: &Type, call: &Call) -> Error {
+    let name = call.name.name.as_str();
+    let message = format!("`{name}` is {ty} and cannot be called");
+    let error = Error::check(message).at(call.name.span);
+    if matches!(ty, Type::Direction(_)) {
+        return error.hint(slips::added(call));
+    }
+    error.hint(format!("write `*` to multiply, or give the function another name than `{name}`"))
+}
+
 /// The error of a call in an imported file that does more than give a value.
 fn acting(name: &str) -> Error {
     Error::check(format!("an imported file only defines names: it cannot call `{name}`"))
@@ -646,8 +666,13 @@ fn unfit(signature: &Signature, param: &Param, ty: &Type, e: &Expr) -> Error {
     let kinds: Vec<&str> = param.accepts.iter().map(|k| k.name()).collect();
     let message =
         format!("`{}` of `{}` is {}, not {ty}", param.name, signature.name, kinds.join(" or "));
-    let error = Error::check(message).at(e.span).note(usage(signature));
+    let error = Error::check(message).at(e.span).note(usage(signature, param.name));
+    let takes = |kind| param.accepts.contains(&kind);
     match &e.kind {
+        ExprKind::Text(_) if takes(Kind::Image) => error.rewrite(e.span, format!("image({e})")),
+        ExprKind::Text(_) if takes(Kind::Direction) => {
+            error.rewrite(e.span, format!("direction({e})"))
+        }
         // A code named `w` where the space W is meant.
         ExprKind::Name(name) if Space::parse(&name.to_uppercase()).is_some() && spaces(param) => {
             error.note("spaces are capital letters").rewrite(e.span, name.to_uppercase())

@@ -3,6 +3,7 @@
 
 use super::ast::Ident;
 use super::lex::{Token, TokenKind};
+use super::slips;
 use crate::error::{Error, Span};
 use crate::space::Space;
 use nom::error::{ErrorKind, ParseError};
@@ -253,6 +254,13 @@ fn bad(text: &str, span: Span) -> Error {
         }
         '!' => error("a `!` means nothing here".into()).hint("`!=` compares"),
         '×' => error(format!("`{word}` means nothing here")).hint("write `*`").fix(span, "*"),
+        '?' => {
+            let error = error("a `?` means nothing here".into());
+            error.hint(
+                slips::asked(text, span)
+                    .unwrap_or_else(|| "`?invert` at the prompt explains `invert`".into()),
+            )
+        }
         _ => error(format!("`{word}` means nothing here"))
             .hint("take it out, or put it into a text or a comment"),
     }

@@ -12,6 +12,7 @@ pub mod layout;
 pub mod lex;
 pub mod parse;
 pub mod print;
+mod slips;
 pub mod span;
 pub mod suggest;
 pub mod types;

@@ -5,6 +5,7 @@ use super::ast::{Cell, CellKind, Comment, Def, ExprKind, Ident, Import, Program,
 use super::expr::{arguments, expression, text};
 use super::input::{Failure, Parsed, Tokens, bare_path, ident, keyword, label, symbol};
 use super::lex::{self, Token, TokenKind};
+use super::slips;
 use super::span::Source;
 use crate::error::{Error, Span};
 use nom::Parser;
@@ -93,7 +94,9 @@ fn whole_statement(tokens: &[Token], text: &str) -> Result<Stmt, Error> {
         Err(nom::Err::Error(failure) | nom::Err::Failure(failure)) => failure,
         Err(nom::Err::Incomplete(_)) => Failure::default(),
     };
-    Err(unclosed(input.error(failure), tokens))
+    let error = unclosed(input.error(failure), tokens);
+    let reads = |text: &str| Source::new("", text).is_ok_and(|s| program(&s).1.is_empty());
+    Err(slips::misplaced(error, tokens, text, reads))
 }
 
 /// Points at the bracket that was never closed, where that is why the statement ended too early.
@@ -367,6 +370,45 @@ mod tests {
         );
         assert_eq!(program.cells[0].text, "# Hi (\n\n");
         assert_eq!(program.comments[0].text, " last");
+    }
+
+    /// The text after the repair of its first error.
+    fn repaired(text: &str) -> Option<String> {
+        let (_, errors) = parse(&Source::new("t.gnt", text).unwrap());
+        let fix = errors.first()?.applied()?;
+        let mut mended = text.to_owned();
+        mended.replace_range(fix.span.start..fix.span.end, &fix.text);
+        assert_eq!(read(&mended).1, [], "{text}");
+        Some(mended)
+    }
+
+    #[test]
+    fn calls_without_brackets_and_products_without_a_sign_are_mended() {
+        for (text, mended) in [
+            ("invert x", "invert(x)"),
+            ("compare x r", "compare(x, r)"),
+            ("save r, \"r.png\"", "save(r, \"r.png\")"),
+            ("a = 1\ninvert x, steps: 5", "a = 1\ninvert(x, steps: 5)"),
+            ("r + 2 smile", "r + 2*smile"),
+            ("show(r, r + 2 smile)", "show(r, r + 2*smile)"),
+            ("r + 2(smile - age)", "r + 2*(smile - age)"),
+        ] {
+            assert_eq!(repaired(text).as_deref(), Some(mended), "{text}");
+        }
+        // Nobody can tell what these mean.
+        for text in ["invert x steps: 5", "a + b c", "(a) b", "x \"a\" +"] {
+            assert_eq!(repaired(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_question_mark_after_a_word_leads_to_its_help() {
+        let hint = |text: &str| {
+            let (_, errors) = parse(&Source::new("t.gnt", text).unwrap());
+            errors[0].repair().unwrap().to_owned()
+        };
+        assert_eq!(hint("invert?"), "`?invert` at the prompt explains `invert`");
+        assert_eq!(hint("r = mix?"), "`?mix` at the prompt explains `mix`");
     }
 
     proptest! {

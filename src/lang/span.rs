@@ -75,27 +75,63 @@ fn floor(text: &str, byte: usize) -> usize {
 }
 
 /// Shows an error and the others of its pass: message, line, underlined span, labels, notes, and
-/// `try:` with the repair.
-///
-/// Ends in a newline. Text from outside comes out as [`crate::safe`] allows it, and underlines stay
+/// `try:` with the repair. Ends in a newline. Text from outside comes out as [`crate::safe`] allows it, and underlines stay
 /// below what they mean. An error in an imported file is shown on that file.
 pub fn render(source: &Source, error: &Error, colour: bool) -> String {
+    fitted(source, error, colour, usize::MAX)
+}
+
+/// As [`render`], with notes and repairs in lines of at most `columns` columns where their words
+/// allow it.
+pub fn fitted(source: &Source, error: &Error, colour: bool, columns: usize) -> String {
+    let how = How { colour, columns };
     let own: Vec<&Error> = error.iter().filter(|e| e.elsewhere().is_none()).collect();
     let shown = Shown::new(source, &skipped(source, &own));
     let block = |e: &Error| match e.elsewhere() {
-        None => shown.render(e, colour),
-        Some(file) => imported(file, source, e, colour),
+        None => shown.render(e, how),
+        Some(file) => imported(file, source, e, how),
     };
     let blocks: Vec<String> = error.iter().map(block).collect();
     blocks.join("\n")
 }
 
 /// An error on the imported file that it is in.
-fn imported(file: &Elsewhere, importer: &Source, error: &Error, colour: bool) -> String {
+fn imported(file: &Elsewhere, importer: &Source, error: &Error, how: How) -> String {
     let source = Source { name: file.name.clone(), text: file.text.clone() };
     let at = importer.named_location(file.from.start);
     let error = error.clone().note(format!("imported at {at}"));
-    Shown::new(&source, &skipped(&source, &[&error])).render(&error, colour)
+    Shown::new(&source, &skipped(&source, &[&error])).render(&error, how)
+}
+
+/// How errors are shown.
+#[derive(Clone, Copy)]
+struct How {
+    colour: bool,
+    /// Columns of the notes and the repair.
+    columns: usize,
+}
+
+/// A text with line breaks at blanks, so that its lines have at most `columns` characters where
+/// its words allow it.
+fn folded(text: &str, columns: usize) -> String {
+    let mut out = String::with_capacity(text.len());
+    for (i, line) in text.split('\n').enumerate() {
+        out.push_str(if i > 0 { "\n" } else { "" });
+        let mut used = 0;
+        for (k, word) in line.split(' ').enumerate() {
+            let wide = word.chars().count();
+            if k > 0 && used + 1 + wide > columns && used > 0 {
+                out.push('\n');
+                used = 0;
+            } else if k > 0 {
+                out.push(' ');
+                used += 1;
+            }
+            out.push_str(word);
+            used += wide;
+        }
+    }
+    out
 }
 
 /// Bytes of a line from which only the parts around errors are shown.
@@ -186,31 +222,34 @@ impl<'a> Shown<'a> {
         start..self.place(span.end).max(start)
     }
 
-    fn render(&self, error: &Error, colour: bool) -> String {
+    fn render(&self, error: &Error, how: How) -> String {
+        let How { colour, columns } = how;
         let text = if colour {
             let mut out = Ansi::new(Vec::new());
-            self.write(error, &mut out);
+            self.write(error, columns, &mut out);
             out.into_inner()
         } else {
             let mut out = NoColor::new(Vec::new());
-            self.write(error, &mut out);
+            self.write(error, columns, &mut out);
             out.into_inner()
         };
         let text = compact(&String::from_utf8_lossy(&text));
         let Some(repair) = error.repair() else { return text };
         let margin = margin(&text);
         let word = if colour { "\u{1b}[1m\u{1b}[32mtry:\u{1b}[0m" } else { "try:" };
-        let repair = Safe(repair).to_string().replace('\n', &format!("\n{margin}     "));
+        let room = columns.saturating_sub(margin.len() + "try: ".len());
+        let repair =
+            folded(&Safe(repair).to_string(), room).replace('\n', &format!("\n{margin}     "));
         format!("{text}{margin}{word} {repair}\n")
     }
 
-    fn write(&self, error: &Error, out: &mut dyn WriteColor) {
+    fn write(&self, error: &Error, columns: usize, out: &mut dyn WriteColor) {
         let result = if error.span().is_some() {
-            let diagnostic = self.diagnostic(error);
+            let diagnostic = self.diagnostic(error, columns);
             term::emit_to_write_style(out, &Config::default(), self, &diagnostic)
                 .map_err(|e| e.to_string())
         } else {
-            write_plain(error, out).map_err(|e| e.to_string())
+            write_plain(error, columns, out).map_err(|e| e.to_string())
         };
         // Writing into memory does not fail; if the layout ever did, the message must still arrive.
         if let Err(e) = result {
@@ -218,7 +257,10 @@ impl<'a> Shown<'a> {
         }
     }
 
-    fn diagnostic(&self, error: &Error) -> Diagnostic<()> {
+    fn diagnostic(&self, error: &Error, columns: usize) -> Diagnostic<()> {
+        let line = self.line_index((), self.place(error.span().unwrap_or_default().start));
+        let digits = (line.unwrap_or_default() + 1).to_string().len();
+        let room = columns.saturating_sub(digits + " = ".len() + 1);
         let primary = Label::primary((), self.range(error.span().unwrap_or_default()))
             .with_message(Safe(error.span_text()).to_string());
         let others = error.labels().iter().map(|l| {
@@ -227,17 +269,20 @@ impl<'a> Shown<'a> {
         Diagnostic::error()
             .with_message(Safe(error.message()))
             .with_labels(std::iter::once(primary).chain(others).collect())
-            .with_notes(error.notes().iter().map(|n| Safe(n).to_string()).collect())
+            .with_notes(error.notes().iter().map(|n| folded(&Safe(n).to_string(), room)).collect())
     }
 }
 
 /// Writes an error without a position in a source: one line, then notes.
-fn write_plain(error: &Error, out: &mut dyn WriteColor) -> std::io::Result<()> {
+fn write_plain(error: &Error, columns: usize, out: &mut dyn WriteColor) -> std::io::Result<()> {
     out.set_color(ColorSpec::new().set_bold(true).set_intense(true).set_fg(Some(Color::Red)))?;
     write!(out, "error")?;
     out.reset()?;
     writeln!(out, ": {}", Safe(error.message()))?;
-    error.notes().iter().try_for_each(|n| writeln!(out, "  = {}", Safe(n)))
+    let room = columns.saturating_sub("  = ".len());
+    error.notes().iter().try_for_each(|n| {
+        writeln!(out, "  = {}", folded(&Safe(n).to_string(), room).replace('\n', "\n    "))
+    })
 }
 
 /// Removes the lines that contain only the border.
@@ -388,6 +433,29 @@ error: cannot add a Z direction to a W+ code
     fn an_error_without_a_place_is_one_line_and_its_repair() {
         let e = Error::runtime("no file a.png").hint("b.png");
         assert_eq!(render(&source(""), &e, false), "error: no file a.png\n  try: b.png\n");
+    }
+
+    #[test]
+    fn notes_and_repairs_are_folded_at_blanks_where_the_screen_is_narrow() {
+        let words = "one two three four five six seven eight nine ten";
+        let placed = Error::check("m").at(Span::new(0, 1)).note(words).hint(words);
+        for (error, columns) in
+            [(placed.clone(), 20), (Error::check("m").note(words).hint(words), 24)]
+        {
+            let shown = fitted(&source("w"), &error, false, columns);
+            assert!(shown.lines().all(|l| l.chars().count() <= columns), "{shown}");
+            let said: Vec<&str> = shown.split_whitespace().collect();
+            assert!(said.join(" ").matches(words).count() == 2, "{shown}");
+        }
+        // A path is never cut.
+        let long = "x".repeat(50);
+        assert!(
+            fitted(&source("w"), &Error::check("m").hint(long.clone()), false, 20).contains(&long)
+        );
+        assert_eq!(
+            fitted(&source("w"), &placed, false, usize::MAX),
+            render(&source("w"), &placed, false)
+        );
     }
 
     #[test]

@@ -190,7 +190,7 @@ impl Painter {
                 [Block::Diagnostic(d)] => {
                     let colour = self.terminal.colours != Colours::None;
                     // The error is escaped already; its columns are those of the source.
-                    let text = span::render(&d.source, &d.error, colour);
+                    let text = span::fitted(&d.source, &d.error, colour, width);
                     out.write_all(text.as_bytes()).map_err(unwritten)?;
                 }
                 _ => sections(part, how).iter().try_for_each(|s| self.section(s, width, out))?,

@@ -38,6 +38,10 @@ impl Written {
         // Compares contents rather than times, because an editor may have the file open.
         let ours =
             known.is_some_and(|h| Disk.read(path, COMPARED).is_ok_and(|bytes| *h == hash(&bytes)));
+        if let Some(folder) = path.parent().filter(|f| !f.as_os_str().is_empty()) {
+            let failed = |e| Error::io(format!("cannot make the folder of {shown}"), &e);
+            Disk.make_folder(folder).map_err(failed)?;
+        }
         let written = if force || ours {
             write_atomic(&Disk, path, text.as_bytes())
         } else {
@@ -161,7 +165,7 @@ mod tests {
     #[test]
     fn what_is_saved_is_opened_again() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("edit.gnt");
+        let path = folder.path().join("new/edit.gnt");
         let text = script(&cells(), "a \"b\\c", 0, &path);
         assert!(text.contains("#%% 3\n# seed 7 was in force from here"), "{text}");
         assert!(!text.contains("oops"));

@@ -29,7 +29,14 @@ pub struct SessionInfo {
 impl SessionInfo {
     /// When it began, as UTC: `2026-11-22 16:12`.
     pub fn began(&self) -> String {
-        let (days, day) = (self.header.started / 86_400, self.header.started % 86_400);
+        self.header.began()
+    }
+}
+
+impl Header {
+    /// Time of the session's begin, as in `2026-12-01 00:47`, in UTC.
+    pub fn began(&self) -> String {
+        let (days, day) = (self.started / 86_400, self.started % 86_400);
         let (year, month, date) = civil(days);
         format!("{year:04}-{month:02}-{date:02} {:02}:{:02}", day / 3600, day / 60 % 60)
     }

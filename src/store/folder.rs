@@ -85,15 +85,34 @@ impl Outlet {
     ) -> io::Result<PathBuf> {
         let path = self.path(name);
         if !self.confined {
-            make_folder(super::folder_of(&path))?;
-            write(&disk::Disk, &path)?;
-            return Ok(path);
+            let folder = super::folder_of(&path);
+            let new = !folder.exists();
+            make_folder(folder)?;
+            return write(&disk::Disk, &path).map(|()| path.clone()).inspect_err(|_| {
+                if new {
+                    // It is empty, unless another process uses it already.
+                    let _ = std::fs::remove_dir(folder);
+                }
+            });
         }
         parts(name)?;
         make_folder(&self.opened_root())?;
+        let new = self.folder_of(name, open_below).is_err();
         let (folder, last) = self.folder_of(name, enter)?;
-        write(&Below(folder), Path::new(last))?;
-        Ok(path)
+        write(&Below(folder), Path::new(last)).map(|()| path).inspect_err(|_| {
+            if new {
+                self.forget(name);
+            }
+        })
+    }
+
+    /// Removes the folder of a name if it is empty, and no link on the way is followed.
+    fn forget(&self, name: &Path) {
+        let folder = name.parent().filter(|f| !f.as_os_str().is_empty());
+        if let Some(Ok((at, last))) = folder.map(|folder| self.folder_of(folder, open_below)) {
+            // It is empty, unless another process uses it already.
+            let _ = unlinkat(&at, last, AtFlags::REMOVEDIR);
+        }
     }
 
     /// The open folder of a name, and its last component.

@@ -184,3 +184,23 @@ fn a_lock_or_journal_that_is_a_link_is_refused() {
     assert!(disk::Disk.append(&journal).is_err());
     assert_eq!(outside(all.path()), before);
 }
+
+#[test]
+fn a_result_that_cannot_be_written_leaves_no_new_folder() {
+    // The system refuses names of that length.
+    let long = format!("{}.png", "a".repeat(300));
+    let top = tempfile::tempdir().unwrap();
+    for outlet in [Outlet::below(top.path()), Outlet::anywhere(top.path())] {
+        fs::create_dir(top.path().join("old")).unwrap();
+        for folder in ["old", "new"] {
+            assert!(outlet.create(&Path::new(folder).join(&long), b"x").is_err());
+        }
+        assert!(top.path().join("old").is_dir() && !top.path().join("new").exists());
+        // A folder with a result in it stays.
+        outlet.create(Path::new("new/a.png"), b"x").unwrap();
+        assert!(outlet.replace(&Path::new("new").join(&long), b"x").is_err());
+        assert!(top.path().join("new/a.png").is_file());
+        fs::remove_dir_all(top.path().join("new")).unwrap();
+        fs::remove_dir(top.path().join("old")).unwrap();
+    }
+}

@@ -1,6 +1,7 @@
 //! The commands of the prompt, which begin with `:`.
 
 use crate::error::{Error, Kind, Result};
+use crate::lang::suggest::near;
 use crate::safe::Safe;
 use std::path::PathBuf;
 
@@ -269,12 +270,39 @@ fn file(command: &str, path: &str) -> Result<PathBuf> {
 
 fn unknown(name: &str) -> Error {
     let error = Error::new(Kind::Usage, format!("there is no command {}", Safe(name)));
-    let near = ALL
-        .iter()
-        .map(|e| (strsim::damerau_levenshtein(e.name, name), e.name))
-        .filter(|(d, _)| *d <= 2)
-        .min();
-    error.hint(near.map_or(":help", |(_, n)| n))
+    match name {
+        ":exit" | ":bye" | ":leave" => return error.hint(":quit"),
+        ":export" | ":report" => {
+            return error.hint("in the shell: gannet export latest -o report.html");
+        }
+        _ => {}
+    }
+    let known = ALL.iter().filter_map(|e| e.name.strip_prefix(':'));
+    match near(name.trim_start_matches(':'), known).first() {
+        Some(near) => error.hint(format!(":{near}")),
+        None => error.hint(":help lists the commands"),
+    }
+}
+
+/// The command that is meant by a line of other prompts: `help`, `help(invert)`, `invert?`, `exit`,
+/// `quit()`. `None` where the session knows the word, or it is no such line.
+pub(super) fn meant(line: &str, known: impl Fn(&str) -> bool) -> Option<String> {
+    let line = line.trim();
+    let word = |w: &str| !w.is_empty() && w.chars().all(|c| c.is_alphanumeric() || c == '_');
+    if let Some(name) = line.strip_suffix('?') {
+        return word(name).then(|| format!("?{name}"));
+    }
+    let (name, inside) = match line.split_once('(') {
+        Some((name, rest)) => (name, rest.strip_suffix(')')?),
+        None => (line, ""),
+    };
+    match name {
+        _ if known(name) => None,
+        "help" if inside.is_empty() => Some(":help".into()),
+        "help" => word(inside).then(|| format!("?{inside}")),
+        "quit" | "exit" if inside.is_empty() => Some(":quit".into()),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -321,6 +349,8 @@ mod tests {
             assert_eq!(parse(line).unwrap(), command, "{line}");
         }
         assert_eq!(parse(":ondo").unwrap_err().repair(), Some(":undo"));
+        assert_eq!(parse(":foo").unwrap_err().repair(), Some(":help lists the commands"));
+        assert_eq!(parse(":exit").unwrap_err().repair(), Some(":quit"));
         assert_eq!(parse(":\u{1b}[2J").unwrap_err().message(), "there is no command :\\u{1b}[2J");
         assert_eq!(parse(":save").unwrap_err().repair(), Some(":save edit.gnt"));
         for wrong in [
@@ -333,6 +363,26 @@ mod tests {
             ":zoom x",
         ] {
             assert!(parse(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn words_of_other_prompts_are_commands_unless_the_session_knows_them() {
+        let meant = |line| meant(line, |name| name == "exit");
+        for (line, command) in [
+            ("help", Some(":help")),
+            (" help() ", Some(":help")),
+            ("help(invert)", Some("?invert")),
+            ("invert?", Some("?invert")),
+            ("quit", Some(":quit")),
+            ("quit()", Some(":quit")),
+            ("exit", None),
+            ("help(a, b)", None),
+            ("a + b?", None),
+            ("?", None),
+            ("w", None),
+        ] {
+            assert_eq!(meant(line).as_deref(), command, "{line}");
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::ascii;
 use super::history::{ENTRIES, History};
+use super::line_keys::{Break, Suspend, Wipe};
 use super::listing::{self, Candidate};
 use super::screen::{self, Colour, Screen as _, Stdout};
 use super::terminal::{Line, Terminal, words};
@@ -14,15 +15,12 @@ use rustyline::highlight::{CmdKind, Highlighter};
 use rustyline::hint::{Hint, Hinter};
 use rustyline::history::{History as _, MemHistory, SearchDirection};
 use rustyline::validate::{ValidationContext, ValidationResult, Validator};
-use rustyline::{
-    Cmd, ColorMode, ConditionalEventHandler, Config, Context, Event, EventContext, EventHandler,
-    Helper, KeyEvent,
-};
+use rustyline::{ColorMode, Config, Context, EventHandler, Helper, KeyEvent};
 use signal_hook::consts::SIGINT;
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The language support that the editor needs.
@@ -40,6 +38,9 @@ pub trait Assist {
     /// A hint after the cursor at byte `pos`, such as a signature. It is never inserted.
     fn hint(&self, line: &str, pos: usize) -> Option<String>;
 }
+
+/// Number of times Ctrl-C on an empty line after which somebody is trying to leave.
+const LOST: usize = 2;
 
 /// The key bindings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -69,40 +70,10 @@ pub struct Editor<A: Assist> {
     offered: Option<String>,
     /// Whether Ctrl-C was pressed at the prompt.
     broken: Arc<AtomicBool>,
+    /// How often Ctrl-C was pressed on an empty line without other input between.
+    idle: Arc<AtomicUsize>,
     /// What Ctrl-L writes before the screen is cleared.
     wipe: Arc<Mutex<Vec<u8>>>,
-}
-
-/// Ctrl-C: clears the line, and marks that it was a key, not the signal of [`Editor::earlier`].
-struct Break(Arc<AtomicBool>);
-
-impl ConditionalEventHandler for Break {
-    fn handle(&self, _: &Event, _: u16, _: bool, _: &EventContext) -> Option<Cmd> {
-        self.0.store(true, SeqCst);
-        Some(Cmd::Interrupt)
-    }
-}
-
-/// Ctrl-Z: suspends with the terminal's original modes.
-struct Suspend;
-
-impl ConditionalEventHandler for Suspend {
-    fn handle(&self, _: &Event, _: u16, _: bool, _: &EventContext) -> Option<Cmd> {
-        super::restore::suspend();
-        Some(Cmd::Repaint)
-    }
-}
-
-/// Ctrl-L: clears the screen, pictures included.
-struct Wipe(Arc<Mutex<Vec<u8>>>);
-
-impl ConditionalEventHandler for Wipe {
-    fn handle(&self, _: &Event, _: u16, _: bool, _: &EventContext) -> Option<Cmd> {
-        let bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // If the terminal is gone, the editor notices it when it clears the text.
-        let _ = Stdout.put(&bytes);
-        Some(Cmd::ClearScreen)
-    }
 }
 
 impl<A: Assist> Editor<A> {
@@ -132,14 +103,24 @@ impl<A: Assist> Editor<A> {
         };
         inner.set_helper(Some(bridge));
         let broken = Arc::<AtomicBool>::default();
-        let interrupt = EventHandler::Conditional(Box::new(Break(broken.clone())));
+        let idle = Arc::<AtomicUsize>::default();
+        let interrupt = Break { broken: broken.clone(), idle: idle.clone() };
+        let interrupt = EventHandler::Conditional(Box::new(interrupt));
         inner.bind_sequence(KeyEvent::ctrl('C'), interrupt);
         let suspend = EventHandler::Conditional(Box::new(Suspend));
         inner.bind_sequence(KeyEvent::ctrl('Z'), suspend);
         let wipe = Arc::<Mutex<Vec<u8>>>::default();
         let clear = EventHandler::Conditional(Box::new(Wipe(wipe.clone())));
         inner.bind_sequence(KeyEvent::ctrl('L'), clear);
-        Ok(Self { inner, history: History(history), fresh: true, offered: None, broken, wipe })
+        Ok(Self {
+            inner,
+            history: History(history),
+            fresh: true,
+            offered: None,
+            broken,
+            idle,
+            wipe,
+        })
     }
 
     /// The language support, for example to update its names.
@@ -205,10 +186,18 @@ impl<A: Assist> Editor<A> {
             if terminal.line().signals().ended() {
                 return Ok(Input::End);
             }
-            match self.once(terminal, prompt) {
+            let read = self.once(terminal, prompt);
+            if read.is_ok() {
+                self.idle.store(0, SeqCst);
+            }
+            match read {
                 Ok(text) if text.trim().is_empty() => {}
                 Ok(text) if matches!(text.trim(), ":quit" | ":q") => return Ok(Input::End),
                 Ok(text) => return Ok(Input::Text(self.keep(text))),
+                Err(ReadlineError::Interrupted) if self.idle.load(SeqCst) == LOST => {
+                    // If the terminal is gone, the next prompt says so.
+                    let _ = terminal.print(":quit or Ctrl-D leaves\n");
+                }
                 Err(ReadlineError::Interrupted) => {}
                 Err(ReadlineError::Eof) => return Ok(Input::End),
                 // The terminal is gone; acknowledged cells are in the journal.

@@ -22,6 +22,7 @@ pub mod help;
 mod history;
 mod inline;
 pub mod line;
+mod line_keys;
 mod listing;
 pub mod live;
 pub mod notebook;

@@ -167,7 +167,11 @@ impl Repl {
             self.resume(wanted)?;
         }
         loop {
-            match self.read()? {
+            let input = match self.read()? {
+                Input::Text(text) => Input::Text(self.meant(text)),
+                end => end,
+            };
+            match input {
                 Input::End => return Ok(()),
                 Input::Text(text) if is_command(&text) => match commands::parse(&text) {
                     Ok(Command::Quit) => return Ok(()),
@@ -184,6 +188,21 @@ impl Repl {
                 return Ok(());
             }
         }
+    }
+
+    /// The text, or the command that a person means by it.
+    fn meant(&self, text: String) -> String {
+        if matches!(self.reader, Reader::Pipe) {
+            return text;
+        }
+        let now = self.now();
+        let known = |name: &str| {
+            let state = &now.state;
+            state.names.contains_key(name)
+                || state.functions.contains_key(name)
+                || now.missing.iter().any(|missing| missing == name)
+        };
+        commands::meant(&text, known).unwrap_or(text)
     }
 
     fn interactive(&self) -> bool {

@@ -7,9 +7,10 @@ use super::report::Report;
 use super::{Line, Terminal, ascii, live, plain};
 use crate::control::{Control, Stop};
 use crate::error::{Error, Kind, Result};
-use crate::lang::span::{Source, render};
+use crate::lang::span::{Source, fitted};
 use crate::render::{Block, Colours, Diagnostic, Painter, json};
 use crate::session::{Event, Given, Request, Session};
+use crossterm::terminal::window_size;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -366,6 +367,10 @@ pub fn unwritten(e: &io::Error) -> Error {
 
 /// Shows an error on its source, on standard error.
 pub fn complain(source: &Source, error: &Error, colour: bool) {
+    let terminal = io::IsTerminal::is_terminal(&io::stderr());
+    let size = window_size().ok().filter(|s| terminal && s.columns > 0);
+    let columns = size.map_or(usize::MAX, |s| usize::from(s.columns));
+    let shown = fitted(source, error, colour, columns);
     // A closed stderr cannot show the error.
-    let _ = io::stderr().lock().write_all(ascii::text(&render(source, error, colour)).as_bytes());
+    let _ = io::stderr().lock().write_all(ascii::text(&shown).as_bytes());
 }

@@ -3,7 +3,7 @@
 use super::{Image, Loaded, Value, directions};
 use crate::direction::Forms;
 use crate::generator::pose;
-use crate::invert::{Inversion, Mask};
+use crate::invert::{Inversion, Mask, SAFE_OFFSET};
 use crate::lang::types::Type;
 use crate::latent::{Code, Direction, Part};
 use crate::render::text::cut;
@@ -262,7 +262,10 @@ pub(super) fn found(i: &Inversion) -> Vec<String> {
         i.took(),
         i.seed
     );
-    let offsets = i.diagnosis.offsets.as_deref().map(|o| {
+    // The warning about the offset of a single picture says the same and more.
+    let offsets =
+        i.diagnosis.offsets.as_deref().filter(|o| !matches!(o, [far] if *far > SAFE_OFFSET));
+    let offsets = offsets.map(|o| {
         let mean = o.iter().sum::<f64>() / o.len().max(1) as f64;
         format!("offsets from W: {mean:.2} σ (edits stay safe below 0.5)")
     });

@@ -106,7 +106,8 @@ fn unknown(source: &Source, limits: &Limits) -> Error {
         }
         Ok(None) => {
             let names: Vec<&str> = CONTAINERS.iter().map(|c| c.name).collect();
-            source.fail(0, format_args!("this is none of {}", names.join(", ")))
+            let error = source.fail(0, format_args!("this is none of {}", names.join(", ")));
+            error.hint("give a checkpoint of a generator")
         }
         Err(e) => e,
     }

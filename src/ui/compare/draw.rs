@@ -41,10 +41,10 @@ const KEYS: [&str; 13] = [
     "+ -     enlarge, reduce; the wheel does it at the pointer",
     "0 1     all of the picture; one pixel for each pixel of the screen",
     "Tab     the next candidate, Shift-Tab the one before",
-    "c       the target and all candidates as columns; target, candidate and error",
+    "c       columns: the target and all candidates, or one and its error",
     "d       the error alone; s with its sign; g G its factor",
     "f       target and candidate in turns; space flips them by hand",
-    "w       the target left of an edge, the candidate right; [ ] or the mouse move it",
+    "w       target left of an edge, candidate right; [ ] or the mouse move it",
     "n       the region with the next smaller error",
     "i       all numbers of the candidate: regions, loss, origin",
     "e       save what is visible as a PNG file",
@@ -55,7 +55,7 @@ const KEYS: [&str; 13] = [
 const HINTS: [&str; 4] = [
     "arrows + - move  ⇥ next  c columns  d error  s sign  f flicker  w wipe  \
      n worst  i numbers  e export  ? keys  q back",
-    "arrows + - ⇥ move  c columns  d error  f flicker  w wipe  n worst  ? keys  q",
+    "arrows + - ⇥ move  c columns  d error  f flicker  w wipe  ? keys  q back",
     "arrows + - ⇥ move  c columns  d error  ? keys  q back",
     "? keys  q back",
 ];

@@ -51,6 +51,20 @@ fn press(app: &mut Compare, keys: &str) {
 }
 
 #[test]
+fn the_keys_fit_on_80_columns_and_say_how_to_leave() {
+    let mut app = Compare::new(comparison(1), ".".into());
+    for columns in [40, 60, 78, 80, 100, 120] {
+        let shown = text(&mut app, (columns, 24));
+        assert!(shown.trim_end().ends_with("q back"), "{columns}: {shown}");
+    }
+    press(&mut app, "?");
+    let shown = text(&mut app, (80, 24));
+    for end in ["or one and its error", "or the mouse move it", "space flips them by hand"] {
+        assert!(shown.contains(end), "{shown}");
+    }
+}
+
+#[test]
 fn one_candidate_is_shown_with_its_error_and_its_numbers() {
     let folder = tempfile::tempdir().unwrap();
     let mut app = Compare::new(comparison(1), folder.path().to_path_buf());

@@ -251,6 +251,24 @@ fn every_line_of_every_help_is_shown_in_24_rows() {
 }
 
 #[test]
+fn the_help_leaves_no_half_rows_beside_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut app = explorer(&state(), folder.path());
+    let before = frame(&mut app, (120, 40));
+    press(&mut app, "?");
+    let after = frame(&mut app, (120, 40));
+    let titled = |rows: &[String]| rows.iter().position(|row| row.contains("less and more"));
+    let first = titled(&after).unwrap() - 1;
+    for (y, (old, new)) in before.iter().zip(&after).enumerate() {
+        let helps = (first..first + keys::HELP.len() + 2).contains(&y);
+        let about = helps.then(|| keys::HELP.get(y.wrapping_sub(first + 1))).flatten();
+        let rest =
+            about.map_or(new.clone(), |(k, about)| new.replacen(k, "", 1).replace(about, ""));
+        assert!(if helps { rest.trim().is_empty() } else { old == new }, "{y}: {new}");
+    }
+}
+
+#[test]
 fn the_mouse_drags_a_slider_as_one_step() {
     let folder = tempfile::tempdir().unwrap();
     let state = state();

@@ -147,7 +147,8 @@ fn explain(canvas: &mut Canvas<'_>, body: Rect, help: &[(&str, &str)]) {
     let columns = HELP_COLUMNS.min(body.width);
     let x = body.x + (body.width - columns) / 2;
     let area = Rect::new(x, body.y + (body.height - height) / 2, columns, height);
-    canvas.cover(area);
+    // Whole rows, so that nothing beside the help is cut in the middle.
+    canvas.cover(Rect { x: body.x, width: body.width, ..area });
     let lines = help.iter().zip(area.top() + 1..area.bottom());
     for ((keys, about), y) in lines {
         canvas.text((x + 1, y), keys, accent(), 10);

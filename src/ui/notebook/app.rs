@@ -86,6 +86,8 @@ pub struct NotebookApp {
     pub(super) change: Change,
     /// The first key of a command of two keys.
     pressed: Option<char>,
+    /// Whether the last key ran cells: their results are read now, not the signature at the cursor.
+    pub(super) reads: bool,
     /// Whether the keys are shown while a text is edited.
     pub(super) editing: bool,
     /// The signals of the process, which give running work time to end; `None` in tests.
@@ -106,7 +108,9 @@ impl NotebookApp {
         let typed = (notebook.editor.version(), Instant::now());
         let fresh = notebook.editor.document().cells().iter().all(|c| c.text.is_empty());
         if fresh {
-            notebook.say("a new notebook: Shift-Enter runs, ? keys");
+            // Many terminals send the same bytes for Shift-Enter as for Enter.
+            let runs = if vi { "Alt-Enter" } else { "Ctrl-R" };
+            notebook.say(format!("a new notebook: {runs} runs, ? keys"));
         } else if notebook.message().is_none() {
             notebook.say("nothing has run: s runs what is stale, ? shows the keys");
         }
@@ -129,6 +133,7 @@ impl NotebookApp {
             about,
             change: Change::All,
             pressed: None,
+            reads: false,
             editing: false,
             signals: None,
             watching: None,
@@ -162,6 +167,7 @@ impl NotebookApp {
     pub(super) fn key(&mut self, key: KeyEvent) {
         let event = Event::Key(key);
         self.notebook.hush();
+        self.reads = false;
         if self.notebook.conflict() && self.decide(key) {
             return;
         }
@@ -220,7 +226,7 @@ impl NotebookApp {
             KeyCode::Char('o') if ctrl => self.mode = Mode::Outline(self.place().cell),
             KeyCode::Char('l') if ctrl => {}
             KeyCode::F(1) => self.show_keys(),
-            KeyCode::F(5) => self.notebook.run_all(),
+            KeyCode::F(5) => self.run_all(),
             KeyCode::Up if alt => self.notebook.editor.shift(false),
             KeyCode::Down if alt => self.notebook.editor.shift(true),
             KeyCode::Char('n') if alt => self.add(true),
@@ -405,6 +411,7 @@ impl NotebookApp {
         self.notebook.editor.settle();
         let at = self.place().cell;
         self.notebook.run(at);
+        self.reads = true;
         if onwards && !self.notebook.editor.step(true) {
             self.add(true);
         }
@@ -412,9 +419,15 @@ impl NotebookApp {
     }
 
     fn run_stale(&mut self) {
+        self.reads = true;
         if self.notebook.run_stale() == 0 {
             self.notebook.say("nothing is stale");
         }
+    }
+
+    fn run_all(&mut self) {
+        self.reads = true;
+        self.notebook.run_all();
     }
 
     fn save(&mut self) {

@@ -182,9 +182,9 @@ impl Notebook {
             self.say(format!("{} did not run", words::count(left, "more cell")));
         }
         let millis = u64::try_from(running.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let Running { id, key, status, output, names, hits, .. } = running;
+        let Running { id, key, late, status, output, names, hits, .. } = running;
         let cached = self.session.snapshot().state.options.cache.hits() > hits;
-        self.ran.insert(id, Ran { key, status, millis, cached, output, names });
+        self.ran.insert(id, Ran { key, late, status, millis, cached, output, names });
         self.stamps.insert(id, self.revision);
         self.unwritten = true;
         self.next();

@@ -147,6 +147,7 @@ impl Notebook {
             // What the next process finds if this one ends before the cell.
             Some(r) if r.id == id => Some(Ran {
                 key: r.key.clone(),
+                late: r.late.clone(),
                 status: Status::Cut,
                 millis: 0,
                 cached: false,

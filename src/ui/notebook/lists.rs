@@ -86,7 +86,7 @@ const KEY_COLUMNS: usize = 24;
 const KEYS: &[(&str, &str)] = &[
     ("everywhere", ""),
     ("Ctrl-R, Alt-Enter", "run the cell, after the stale cells that it needs"),
-    ("Shift-Enter", "run the cell and go to the next one"),
+    ("Shift-Enter", "run it and go on, in terminals that tell it apart"),
     ("Ctrl-T", "run all that is stale"),
     ("F5", "run all cells"),
     ("Ctrl-C", "stop, keep the best; again: drop it; else copy"),

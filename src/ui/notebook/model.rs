@@ -38,6 +38,8 @@ pub struct Running {
     /// Its text when it began.
     pub(super) text: Arc<str>,
     pub(super) key: String,
+    /// The names that it reads from cells below, with the keys of the cells that bound them.
+    pub(super) late: BTreeMap<String, String>,
     pub(super) writes: BTreeSet<String>,
     pub(super) begun: Instant,
     /// Results that had come from the cache before.
@@ -244,7 +246,9 @@ impl Notebook {
     /// A warning about a cell that reads names which only cells below bind.
     pub fn disorder(&mut self, id: u64) -> Option<String> {
         let at = self.editor.document().place(id)?;
-        self.links().get(at)?.disorder()
+        let snapshot = self.session.snapshot();
+        let directions = snapshot.state.model.as_ref().map(|m| &m.facts.directions);
+        self.links().get(at)?.disorder(|name| directions.is_some_and(|d| d.contains_key(name)))
     }
 
     /// The state of a cell.
@@ -261,7 +265,8 @@ impl Notebook {
             return Mark::None;
         }
         match self.ran.get(&cell.id) {
-            Some(ran) if ran.key == self.links[at].key => match ran.status {
+            Some(ran) if ran.key == self.links[at].key && self.as_read(at, ran) => match ran.status
+            {
                 Status::Ok | Status::Kept => Mark::Fresh,
                 Status::Failed => Mark::Failed,
                 Status::Cut => Mark::Stale,
@@ -270,9 +275,18 @@ impl Notebook {
         }
     }
 
+    /// Whether the cells below a cell still bind the names that it read from them as they did.
+    fn as_read(&self, at: usize, ran: &Ran) -> bool {
+        let later = &self.links[at].later;
+        ran.late
+            .iter()
+            .all(|(name, key)| later.get(name).is_some_and(|below| self.links[*below].key == *key))
+    }
+
     // ---- running
 
-    /// Runs a cell, after the cells that it needs and that did not run as they are.
+    /// Runs a cell, after the cells that it needs and that did not run as they are. Of the cells
+    /// below it, those count from which it has read a name.
     pub fn run(&mut self, at: usize) {
         self.enqueue(&[at]);
     }
@@ -315,7 +329,48 @@ impl Notebook {
         while let Some(missing) = self.missing(&all) {
             all.insert(missing);
         }
-        all.into_iter().collect()
+        let mut order = Vec::with_capacity(all.len());
+        let mut seen = BTreeSet::new();
+        all.iter().for_each(|&k| self.place_in(&mut order, &mut seen, &all, k));
+        order
+    }
+
+    /// Puts a cell into the order of a run, after those of `all` from which it reads.
+    fn place_in(
+        &self,
+        order: &mut Vec<usize>,
+        seen: &mut BTreeSet<usize>,
+        all: &BTreeSet<usize>,
+        k: usize,
+    ) {
+        if !all.contains(&k) || !seen.insert(k) {
+            return;
+        }
+        for &above in &self.links[k].needs {
+            self.place_in(order, seen, all, above);
+        }
+        for (_, below) in self.late(k) {
+            self.place_in(order, seen, all, below);
+        }
+        order.push(k);
+    }
+
+    /// The names that a cell reads from cells below it, with those cells: names of which the
+    /// session has a value, from cells that do not need this one. Other cells run in the order of
+    /// the file.
+    fn late(&self, k: usize) -> impl Iterator<Item = (&str, usize)> {
+        let later = self.links[k].later.iter().map(|(name, below)| (&name[..], *below));
+        later.filter(move |(name, below)| self.bound.contains_key(*name) && !self.needs(*below, k))
+    }
+
+    /// Whether a cell needs another one, directly or through others.
+    fn needs(&self, cell: usize, other: usize) -> bool {
+        let (mut open, mut seen) = (vec![cell], BTreeSet::new());
+        while let Some(k) = open.pop() {
+            let fresh = self.links[k].needs.iter().filter(|n| seen.insert(**n));
+            open.extend(fresh);
+        }
+        seen.contains(&other)
     }
 
     /// A further cell that must run before one of these, when they run in order.
@@ -328,6 +383,11 @@ impl Notebook {
                 let has = bound.get(&name[..]) == Some(&&self.links[*from].key[..]);
                 if !has && !all.contains(from) {
                     return Some(*from);
+                }
+            }
+            for (name, below) in self.late(k) {
+                if self.bound.get(name) != Some(&self.links[below].key) && !all.contains(&below) {
+                    return Some(below);
                 }
             }
             for name in &links.writes {
@@ -368,11 +428,16 @@ impl Notebook {
     fn begin(&mut self, at: usize) {
         let cell = &self.editor.document().cells()[at];
         let (id, text) = (cell.id, cell.text.clone());
-        let Links { key, writes, .. } = self.links[at].clone();
+        let Links { key, writes, later, .. } = self.links[at].clone();
+        let late = later
+            .into_keys()
+            .filter_map(|name| Some((name.clone(), self.bound.get(&name)?.clone())));
+        let late = late.collect();
         self.running = Some(Running {
             id,
             text: text.clone(),
             key,
+            late,
             writes,
             begun: Instant::now(),
             hits: self.session.snapshot().state.options.cache.hits(),

@@ -72,7 +72,7 @@ impl NotebookApp {
 
     /// The signature of the call at the cursor.
     pub(super) fn hint(&mut self, columns: u16) -> Vec<String> {
-        if self.mode != Mode::Edit {
+        if self.mode != Mode::Edit || self.reads {
             return Vec::new();
         }
         self.name_things();

@@ -102,6 +102,9 @@ pub enum Status {
 pub struct Ran {
     /// The cell's key when it ran.
     pub key: String,
+    /// The names that it read from cells below it, with the keys of the cells that had bound them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub late: BTreeMap<String, String>,
     /// How it ended.
     pub status: Status,
     /// Run time in milliseconds.
@@ -365,7 +368,15 @@ mod tests {
 
     fn index(output: Vec<Piece>) -> Index {
         let (key, names) = ("k".into(), Vec::new());
-        let ran = Ran { key, status: Status::Ok, millis: 5, cached: false, output, names };
+        let ran = Ran {
+            key,
+            late: BTreeMap::new(),
+            status: Status::Ok,
+            millis: 5,
+            cached: false,
+            output,
+            names,
+        };
         Index { cells: vec![(text_hash("x"), true, Some(ran))], cursor: (0, 1), ..Index::default() }
     }
 

@@ -458,6 +458,78 @@ fn a_cell_that_reads_a_name_of_a_cell_below_says_so() {
 }
 
 #[test]
+fn a_cell_follows_the_cell_below_that_bound_what_it_read() {
+    let place = Place::with("#%%\nprint(late)\n\n#%%\nn = 4\n\n#%%\nlate = n\n");
+    let mut notebook = place.open();
+    // Nothing has bound the name: the order is that of the file, which fails.
+    notebook.run_all();
+    settle(&mut notebook);
+    assert_eq!(marks(&mut notebook), "✗○○");
+    for cell in [2, 0] {
+        notebook.run(cell);
+        settle(&mut notebook);
+    }
+    assert_eq!((marks(&mut notebook).as_str(), output(&notebook, 0).as_str()), ("●●●", "4"));
+    // What the cell below needs counts as well.
+    set(&mut notebook, 1, "n = 5");
+    assert_eq!(marks(&mut notebook), "○○○");
+    notebook.run(0);
+    settle(&mut notebook);
+    assert_eq!((marks(&mut notebook).as_str(), output(&notebook, 0).as_str()), ("●●●", "5"));
+    // Another run of the same text changes nothing.
+    notebook.run(2);
+    settle(&mut notebook);
+    assert_eq!(marks(&mut notebook), "●●●");
+    // Without the cell below, a run of the file would fail.
+    set(&mut notebook, 2, "other = n");
+    assert_eq!(marks(&mut notebook), "○●○");
+    drop(notebook);
+}
+
+#[test]
+fn cells_that_read_names_of_each_other_run_in_the_order_of_the_file() {
+    let place = Place::with("#%%\na = 1\n\n#%%\nb = a\n");
+    let mut notebook = place.open();
+    notebook.run_all();
+    settle(&mut notebook);
+    set(&mut notebook, 0, "a = b + 1");
+    notebook.run_stale();
+    settle(&mut notebook);
+    assert_eq!([output(&notebook, 0), output(&notebook, 1)], ["2", "2"]);
+    // The first one read what the second one has bound anew since.
+    assert_eq!(marks(&mut notebook), "○●");
+}
+
+#[test]
+fn the_signature_at_the_cursor_leaves_the_room_to_results_when_a_cell_runs() {
+    let place = Place::with("#%%\nw = sample(seed: 3)\n");
+    for keys in [('r', KeyModifiers::CONTROL), ('t', KeyModifiers::CONTROL)] {
+        let mut desk = Desk::new(&place, Protocol::None, false);
+        desk.size = (90, 20);
+        desk.key(KeyCode::Enter, KeyModifiers::NONE);
+        desk.key(KeyCode::End, KeyModifiers::NONE);
+        desk.key(KeyCode::Left, KeyModifiers::NONE);
+        assert!(desk.last.contains("sample("), "{}", desk.last);
+        let shown = desk.last.contains("→ Latent");
+        desk.key(KeyCode::Char(keys.0), keys.1);
+        desk.settle();
+        assert!(shown && !desk.last.contains("→ Latent"), "{}", desk.last);
+        // The next key in the call brings it back.
+        desk.key(KeyCode::Left, KeyModifiers::NONE);
+        assert!(desk.last.contains("→ Latent"), "{}", desk.last);
+    }
+}
+
+#[test]
+fn a_name_that_the_generator_has_is_not_called_late() {
+    let place = Place::with("#%%\nw = sample() + smile\n\n#%%\nsmile = 4\n");
+    let mut desk = Desk::new(&place, Protocol::None, false);
+    desk.size = (90, 20);
+    desk.draw();
+    assert!(!desk.last.contains("is bound in cell"), "{}", desk.last);
+}
+
+#[test]
 fn rows_of_pictures_without_captions_are_all_drawn() {
     let place = Place::with(
         "#%%\nshow sample(seed: 1)\nprint(1)\nshow sample(n: 12)\nshow sample(seed: 2)\n",
