@@ -529,6 +529,9 @@ fn arguments_are_counted_named_and_typed() {
     wrong("invert(x, init: worst_of: 8)", "worst_of", "not a choice", "init: best_of");
     wrong("strip(w, along: a: 3)", "a: 3", "`a:` is not a value", "lists such words");
     wrong("invert(x, init: \"mean\")", "\"mean\"", "is word, not Text", "without quotes");
+    wrong("invert(x, init: \"maen\")", "\"maen\"", "is word, not Text", "quotes: `init: mean`");
+    // A choice is nearer than a name that is defined.
+    wrong("nean = 1\ninvert(x, init: neam)", "neam", "not a choice", "init: mean");
     right(
         "invert(x, init: best_of: 8, method: encoder)\nshow w, r, x\nx |> invert\nstrip(r, along: \
          smile)",

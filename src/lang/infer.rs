@@ -646,16 +646,17 @@ fn no_choice(param: &Param, word: &Ident, names: &[String]) -> Error {
         let valued = format!("{tagged} 8");
         return error.hint(format!("it needs a value: `{valued}`")).fix(span, valued);
     }
-    let words = param
-        .choices
-        .iter()
-        .map(|c| c.trim_end_matches(':'))
-        .chain(names.iter().map(String::as_str));
     let listed = format!("one of {}", param.choices.join(", "));
-    match near(word, words).first() {
-        Some(best) => error.note(listed).hint(format!("{}: {best}", param.name)).fix(span, *best),
+    let best = near_choice(param, word);
+    match best.or_else(|| near(word, names.iter().map(String::as_str)).first().copied()) {
+        Some(best) => error.note(listed).hint(format!("{}: {best}", param.name)).fix(span, best),
         None => error.hint(listed),
     }
+}
+
+/// The choice of a parameter that is nearest to a word.
+fn near_choice(param: &Param, word: &str) -> Option<&'static str> {
+    near(word, param.choices.iter().map(|c| c.trim_end_matches(':'))).first().copied()
 }
 
 fn spaces(param: &Param) -> bool {
@@ -667,6 +668,13 @@ fn unfit(signature: &Signature, param: &Param, ty: &Type, e: &Expr) -> Error {
     let message =
         format!("`{}` of `{}` is {}, not {ty}", param.name, signature.name, kinds.join(" or "));
     let error = Error::check(message).at(e.span).note(usage(signature, param.name));
+    if let ExprKind::Text(word) = &e.kind
+        && let Some(choice) = near_choice(param, word)
+    {
+        return error
+            .hint(format!("without quotes: `{}: {choice}`", param.name))
+            .fix(e.span, choice);
+    }
     let takes = |kind| param.accepts.contains(&kind);
     match &e.kind {
         ExprKind::Text(_) if takes(Kind::Image) => error.rewrite(e.span, format!("image({e})")),
@@ -676,9 +684,6 @@ fn unfit(signature: &Signature, param: &Param, ty: &Type, e: &Expr) -> Error {
         // A code named `w` where the space W is meant.
         ExprKind::Name(name) if Space::parse(&name.to_uppercase()).is_some() && spaces(param) => {
             error.note("spaces are capital letters").rewrite(e.span, name.to_uppercase())
-        }
-        ExprKind::Text(word) if param.choices.contains(&word.as_str()) => {
-            error.hint(format!("without quotes: `{}: {word}`", param.name)).fix(e.span, word)
         }
         _ if !param.choices.is_empty() => {
             error.hint(format!("one of {}", param.choices.join(", ")))
