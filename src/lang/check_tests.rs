@@ -531,7 +531,7 @@ fn arguments_are_counted_named_and_typed() {
     wrong("invert(x, init: \"mean\")", "\"mean\"", "is word, not Text", "without quotes");
     wrong("invert(x, init: \"maen\")", "\"maen\"", "is word, not Text", "quotes: `init: mean`");
     // A choice is nearer than a name that is defined.
-    wrong("nean = 1\ninvert(x, init: neam)", "neam", "not a choice", "init: mean");
+    wrong("beann = 1\ninvert(x, init: meann)", "meann", "not a choice", "init: mean");
     right(
         "invert(x, init: best_of: 8, method: encoder)\nshow w, r, x\nx |> invert\nstrip(r, along: \
          smile)",
