@@ -18,6 +18,7 @@ pub const METHOD: Method = Method {
               to what edits did before",
     spaces: &[Space::W, Space::WPlus, Space::Z],
     encoder: false,
+    residual: false,
     steps: Some(150),
     lr: Some(usual_lr),
     weights: &[("locality", 0.1), ("edits", 0.03)],
