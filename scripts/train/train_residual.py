@@ -46,7 +46,7 @@ def parse_arguments():
     add("--minutes", type=float, default=50, help="of training in all")
     add("--side", type=int, default=32, choices=sorted(UP), help="of the map that is changed")
     add("--passes", type=int, default=3, help="of the encoder")
-    add("--views", type=int, default=4, help="sources a person and side of the mirror, the base apart")
+    add("--views", type=int, default=4, help="sources a person and mirror, the base apart")
     add("--batch", type=int, default=8, help="sources a step")
     add("--goals", type=int, default=2, help="edits of each, the picture itself apart")
     add("--rate", type=float, default=1e-3)
@@ -168,10 +168,12 @@ def score(trainer, count):
     for row in held:
         versions = edits.versions[edits.people[edits.person[row]]]
         names = [e for own in EDITS.values() for e in own]
-        changed = [e for e in names if (edits.labels[versions[e]] != edits.labels[edits.at[row]]).any()]
+        before = edits.labels[edits.at[row]]
+        changed = [e for e in names if (edits.labels[versions[e]] != before).any()]
         batch = edits.batch([row], [[versions[e] for e in changed]])
-        x, y, of, codes, truth = batch
-        for label, made in (("without", plain(trainer, codes)), ("with", trainer.drawn(trainer.ema, batch))):
+        *_, codes, truth = batch
+        pictures = {"without": plain(trainer, codes), "with": trainer.drawn(trainer.ema, batch)}
+        for label, made in pictures.items():
             made = made.clamp(-1, 1)
             psnr = decibels((made - truth).square().mean((1, 2, 3)))
             still = decibels((made[:1] - truth).square().mean((1, 2, 3)))

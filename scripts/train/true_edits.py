@@ -41,8 +41,11 @@ def encoded(images, generator, encoder, passes):
 
 
 class TrueEdits:
-    """Sources and goals. `views` of each person's pictures are sources, the base and others drawn at
-    random, in both directions of the mirror; every source of `data` is its own only goal."""
+    """Sources and goals.
+
+    Of each person the base picture and `views` others, drawn at random, are sources, in both
+    directions of the mirror. A picture of `data` is its own only goal.
+    """
 
     def __init__(self, paths, folders, args, bench, cache):
         pairs = Pairs(folders["pairs"])
@@ -63,7 +66,8 @@ class TrueEdits:
                 raise SystemExit(f"{cache} is of other pictures: remove it")
         else:
             encoder, _ = load_encoder(paths["encoder"])
-            self.codes, self.made = encoded(self.sources(slice(None)), bench.generator, encoder, args.passes)
+            pictures = self.sources(slice(None))
+            self.codes, self.made = encoded(pictures, bench.generator, encoder, args.passes)
             np.savez(cache, codes=self.codes.numpy(), made=self.made)
         held = np.array([p >= 0 and p % HELD_OUT == 0 for p in self.person])
         self.fitted, self.held = np.flatnonzero(~held), np.flatnonzero(held)

@@ -2,8 +2,8 @@
 //! says what to add to one feature map of the generator.
 //!
 //! After HFGI (Wang et al. 2022) and StyleFeatureEditor (Bobkov et al. 2024). Convolutions go down
-//! to a coarse map and back up, each doubling beside the map of the way down. It was trained on true
-//! edits: what it adds stays in place when the code is edited.
+//! to a coarse map and back up, each doubling beside the map of the way down. Its training compares
+//! with true edits: what it adds stays in place when the code is edited.
 
 use super::encoder::{fits, looked};
 use super::layers::{Conv, Taker, leaky};
