@@ -26,6 +26,8 @@ pub struct Bench<'a> {
     pub perceptual: Option<&'a Perceptual>,
     /// The encoder that the generator brings.
     pub encoder: Option<&'a dyn Encoder>,
+    /// The feature-residual network that it brings.
+    pub residual: Option<&'a dyn Encoder>,
     /// Reads attributes and identity.
     pub reader: Option<&'a dyn Reader>,
     /// The directions with their calibration, for edits.
@@ -116,6 +118,7 @@ impl Bench<'_> {
         let job = Job {
             perceptual: self.perceptual,
             encoder: self.encoder,
+            residual: self.residual,
             stats: self.stats,
             ..Job::new(self.generator, control)
         };

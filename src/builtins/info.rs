@@ -111,6 +111,7 @@ pub fn model(m: &Loaded) -> Result<Vec<(String, String)>> {
         ("spaces", spaces),
         ("directions", m.facts.direction_names()),
         ("encoder", m.encoder_words()?.unwrap_or_else(|| "none".to_owned())),
+        ("residual network", if m.facts.residual { "one" } else { "none" }.to_owned()),
         ("fingerprint", s.fingerprint.clone()),
         ("sha256", m.sha256()?.to_owned()),
     ];

@@ -51,6 +51,10 @@ pub const BUILTIN: Builtin = Builtin {
             note: "two passes of the encoder, no gradient",
         },
         Example {
+            code: "invert(sample(seed: 3), method: residual, steps: 1)",
+            note: "a pass of the encoder, then what its code leaves out, in a map",
+        },
+        Example {
             code: "invert([render(sample(seed: 3)), render(sample(seed: 4))], space: W, steps: 5)",
             note: "two pictures at once",
         },
@@ -168,6 +172,7 @@ fn infer(call: &CheckedCall<'_>) -> Result<Type> {
     let check = |found: Result<()>, name: &str| found.map_err(|e| as_check(e).at(at(name)));
     if let Some(method) = method {
         check(method.check_encoder(found.encoder, &m.name), "method")?;
+        check(method.check_residual(m.residual, &m.name), "method")?;
     }
     if !matches!(space, Space::N | Space::F) {
         shared::check_space(space, &m, at("space"))?;
@@ -490,6 +495,7 @@ pub(super) fn with_job<T>(
         discriminator,
         labels,
         encoder,
+        residual: if config.method.residual { model.residual()? } else { None },
         stats: Some(&|| model.stats()),
         ..Job::new(&**model.generator()?, control)
     })

@@ -133,8 +133,11 @@ fn invert(common: &Common, options: &Inversions) -> Result<u8> {
         inversions::Request { limit, passes: options.passes.map(count), seed: common.seed };
     let outcome = watched(common, "inversions", |control| {
         let encodes = settings.iter().any(|s| s.method.encoder);
+        let adds = settings.iter().any(|s| s.method.residual);
         on(&model, control, |bench| {
-            let bench = Bench { encoder: if encodes { model.encoder()? } else { None }, ..bench };
+            let encoder = if encodes { model.encoder()? } else { None };
+            let residual = if adds { model.residual()? } else { None };
+            let bench = Bench { encoder, residual, ..bench };
             inversions::run(&bench, &pairs, &settings, &request)
         })
     })?;
@@ -207,6 +210,9 @@ fn edited(
         if setups.iter().any(|w| w.method.encoder) {
             bench.encoder = model.encoder()?;
         }
+        if setups.iter().any(|w| w.method.residual) {
+            bench.residual = model.residual()?;
+        }
         bench.run(pairs, &setups, &request)
     })
 }
@@ -227,6 +233,7 @@ fn on<T>(
         generator: &**model.generator()?,
         perceptual: perceptual.as_ref(),
         encoder: None,
+        residual: None,
         reader: reader.as_ref().map(|r| r as _),
         directions: &[],
         stats: Some(&stats),

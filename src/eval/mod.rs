@@ -360,4 +360,6 @@ mod hyperstyle_tests;
 #[cfg(test)]
 mod import_tests;
 #[cfg(test)]
+mod residual_tests;
+#[cfg(test)]
 pub(crate) mod tests;

@@ -37,6 +37,11 @@ pub(super) struct Kept {
 }
 
 impl Kept {
+    /// The values that were shown.
+    pub(super) fn values(&self) -> Vec<&Value> {
+        self.shown.iter().map(|(_, value)| value).collect()
+    }
+
     /// The value that was shown last.
     pub(super) fn last(&self) -> Option<&Value> {
         self.shown.last().map(|(_, value)| value)
@@ -432,6 +437,8 @@ fn an_encoder_is_used_where_it_can_be() {
     assert_eq!(how("space: Z, steps: 1"), ("optimize", plan("1 step"), "Z"));
     assert_eq!(how("method: encoder"), ("encoder", plan("3 passes"), "W+"));
     assert_eq!(how("method: encoder, steps: 1"), ("encoder", plan("1 pass"), "W+"));
+    let plus = plan("2 passes + residual network");
+    assert_eq!(how("method: residual, steps: 2"), ("residual", plus, "W+"));
     assert_eq!(
         how("method: hybrid, passes: 0, steps: 2"),
         ("hybrid", plan("0 passes + 2 steps"), "W+")

@@ -54,6 +54,25 @@ impl Method {
         ))
     }
 
+    /// Refuses a generator without a feature-residual network when it needs one.
+    ///
+    /// # Errors
+    /// When the method needs such a network; the hint names another method.
+    pub fn check_residual(&self, brings: bool, generator: &str) -> Result<()> {
+        if brings || !self.residual {
+            return Ok(());
+        }
+        Err(Error::runtime(format!(
+            "{} has no feature-residual network, which `method: {}` needs",
+            Safe(generator),
+            self.name
+        ))
+        .hint(
+            "method: encoder or hybrid, or put the residual.safetensors beside it that \
+             scripts/train/train_residual.py makes for it",
+        ))
+    }
+
     /// Refuses a parameter that it does not read: passes, a learning rate, or one of another
     /// method's own.
     ///
@@ -88,6 +107,7 @@ impl Config {
         let spec = job.generator.spec();
         self.check_space(spec)?;
         self.method.check_encoder(job.encoder.is_some(), &spec.name)?;
+        self.method.check_residual(job.residual.is_some(), &spec.name)?;
         self.method.check_space(self.space)?;
         self.check_numbers(job)?;
         check_labels(job)?;

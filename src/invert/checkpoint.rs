@@ -95,6 +95,7 @@ fn name_of(problem: &Problem<'_, '_>) -> Result<String> {
     }
     let Run { job, config, phases, .. } = problem.run;
     let encoder = job.encoder.filter(|_| config.reads_encoder());
+    let residual = job.residual.filter(|_| config.method.residual);
     let mut readers = OF_WEIGHTS.into_iter().chain(["perceptual"]);
     let weighed = readers.any(|term| phases.iter().any(|p| p.weight_of(term) > 0.0));
     // Feature networks are compared by their features of the target: name and weights may both have
@@ -104,9 +105,10 @@ fn name_of(problem: &Problem<'_, '_>) -> Result<String> {
         None => None,
     };
     let name = format!(
-        "{} · encoder {} · generator {} · target {}{} · key {} · features {}{}{}{} · gannet {}",
+        "{} · encoder {}{} · generator {} · target {}{} · key {} · features {}{}{}{} · gannet {}",
         config.describe()?,
         encoder.map_or("none", |e| e.name()),
+        residual.map(|r| format!(" · {}", r.name())).unwrap_or_default(),
         job.generator.spec().fingerprint,
         problem.target_hash,
         problem.beside.as_ref().map(|all| format!(" of {all}")).unwrap_or_default(),

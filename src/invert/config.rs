@@ -47,6 +47,8 @@ pub struct Method {
     pub spaces: &'static [Space],
     /// Whether it begins with passes of the generator's encoder.
     pub encoder: bool,
+    /// Whether it ends with the generator's feature-residual network.
+    pub residual: bool,
     /// Gradient steps unless given; `None` for a method that takes none.
     pub steps: Option<usize>,
     /// Default peak learning rate; `None` for methods without a rate.
@@ -266,6 +268,7 @@ impl Config {
             (true, Some(_)) => format!("{passes} + {steps}"),
             (false, _) => steps,
         };
+        let one = if self.method.residual { format!("{one} + residual network") } else { one };
         match self.restarts {
             0 | 1 => one,
             n => format!("best of {n} searches of {one}"),

@@ -14,17 +14,19 @@ use crate::generator::{Generator, Transform, codes, spaces};
 use crate::latent::Part;
 use crate::metric::{Perceptual, random_features};
 use crate::network::encoder_tests::network;
-use crate::network::{Encoder, Seen, discriminator};
+use crate::network::{Encoder, Seen, discriminator, residual_tests};
 use std::sync::Arc;
 use std::time::Duration;
 
 /// Calls `f` with a job that has an encoder and a feature network.
 fn with_networks<T>(g: &dyn Generator, control: &Control, f: impl FnOnce(&Job<'_>) -> T) -> T {
     let (stats, network) = (stats(g), network());
+    let residual = residual_tests::network();
     let judge = discriminator::toy(0, [3, 32], &Device::Cpu).unwrap();
     let features = Perceptual::new(Arc::new(random_features(3)));
     f(&Job {
         encoder: Some(&network),
+        residual: Some(&residual),
         perceptual: Some(&features),
         discriminator: Some(&*judge),
         stats: Some(&stats),

@@ -22,6 +22,7 @@ fn facts(name: &str, fingerprint: &str) -> Arc<ModelFacts> {
             .map(|(n, s)| (n.to_owned(), s))
             .into(),
         encoder: true,
+        residual: true,
         perceptual: true,
         identity: false,
         landmarks: false,

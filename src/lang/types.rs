@@ -71,6 +71,8 @@ pub struct ModelFacts {
     pub directions: BTreeMap<String, Vec<Space>>,
     /// Whether it brings an encoder.
     pub encoder: bool,
+    /// Whether it brings a feature-residual network.
+    pub residual: bool,
     /// Whether it brings a network for attributes and the perceptual distance.
     pub perceptual: bool,
     /// Whether that network has an identity embedding.
@@ -705,6 +707,7 @@ mod tests {
             channels: 3,
             directions: names.iter().map(|n| ((*n).to_owned(), vec![Space::W])).collect(),
             encoder: false,
+            residual: false,
             perceptual: false,
             identity: false,
             landmarks: false,

@@ -134,6 +134,21 @@ pub(super) fn fits(
     .hint("put the encoder there that was trained for this generator"))
 }
 
+/// Pictures as a network of so many channels and that resolution reads them.
+///
+/// # Errors
+/// When they have other channels.
+pub(super) fn looked(pictures: &Tensor, (channels, side): (usize, usize)) -> Result<Tensor> {
+    let given = pictures.dims4()?.1;
+    if given != channels {
+        return Err(Error::runtime(format!(
+            "the encoder reads pictures of {channels} channels, these have {given}"
+        ))
+        .hint("use method: optimize"));
+    }
+    resize_to(&pictures.to_dtype(DType::F32)?.clamp(-1f32, 1f32)?, side, side)
+}
+
 /// The settings of an encoder file.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct EncoderConfig {
@@ -224,20 +239,6 @@ impl PassNet {
     pub fn channels(&self) -> usize {
         self.trunk.inputs() / 2
     }
-
-    /// Pictures as the network reads them.
-    fn fit(&self, pictures: &Tensor) -> Result<Tensor> {
-        let channels = pictures.dims4()?.1;
-        if channels != self.channels() {
-            return Err(Error::runtime(format!(
-                "the encoder reads pictures of {} channels, these have {channels}",
-                self.channels()
-            ))
-            .hint("use method: optimize"));
-        }
-        let side = self.config.input_resolution;
-        resize_to(&pictures.to_dtype(DType::F32)?.clamp(-1f32, 1f32)?, side, side)
-    }
 }
 
 impl Encoder for PassNet {
@@ -256,8 +257,9 @@ impl Encoder for PassNet {
 
     fn pass(&self, seen: &Seen<'_>) -> Result<Move> {
         let c = &self.config;
+        let like = (self.channels(), c.input_resolution);
         // [N, 2C, R, R]
-        let x = Tensor::cat(&[self.fit(seen.pictures)?, self.fit(seen.current)?], 1)?;
+        let x = Tensor::cat(&[looked(seen.pictures, like)?, looked(seen.current, like)?], 1)?;
         let map = self.trunk.last(&x)?;
         let (n, _, side, _) = map.dims4()?;
         let places = map.avg_pool2d(side / c.grid)?.flatten_from(1)?; // [N, C·grid²]

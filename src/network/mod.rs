@@ -12,6 +12,7 @@ mod layers;
 mod pool;
 mod recogniser;
 mod regressor;
+mod residual;
 mod resize;
 mod resnet;
 mod roots;
@@ -23,8 +24,11 @@ pub use encoder::{Encoder, EncoderConfig, Move, PassNet, Seen};
 pub use foreign::{Foreign, Found, Host, Place, find as find_foreign};
 pub use recogniser::Recogniser;
 pub use regressor::{Places, REGRESSION, Regressor, RegressorConfig};
+pub use residual::{ResidualConfig, ResidualNet};
 pub use resize::{along, area_matrix, pool_to, resize_to};
 pub use trunk::Trunk;
 
 #[cfg(test)]
 pub(crate) use encoder::tests as encoder_tests;
+#[cfg(test)]
+pub(crate) use residual::tests as residual_tests;

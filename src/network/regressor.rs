@@ -5,14 +5,14 @@
 //! picture that the code makes now. So a shift that both have in common cancels, and passes go on
 //! until the regression sees no difference.
 
-use super::resize_to;
+use super::encoder::looked;
 use crate::error::{Error, Kind, Result};
 use crate::network::{Encoder, Move, Seen, Trunk};
 use crate::safe::Safe;
 use crate::space::Dims;
 use crate::tensor::linear;
 use crate::weights::Weights;
-use candle_core::{DType, Device, Tensor};
+use candle_core::{Device, Tensor};
 
 /// The value of `kind` in the settings of such a file.
 pub const REGRESSION: &str = "regression";
@@ -114,16 +114,7 @@ impl Regressor {
 
     /// What the regression says of pictures, up to a constant, `[N, C, H, W]` → `[N, w_dim]`.
     fn says(&self, pictures: &Tensor) -> Result<Tensor> {
-        let channels = pictures.dims4()?.1;
-        if channels != self.trunk.inputs() {
-            return Err(Error::runtime(format!(
-                "the encoder reads pictures of {} channels, these have {channels}",
-                self.trunk.inputs()
-            ))
-            .hint("use method: optimize"));
-        }
-        let side = self.config.input_resolution;
-        let x = resize_to(&pictures.to_dtype(DType::F32)?.clamp(-1f32, 1f32)?, side, side)?;
+        let x = looked(pictures, (self.trunk.inputs(), self.config.input_resolution))?;
         Ok(linear(&self.config.places.read(&self.trunk, &x)?, &self.weight)?)
     }
 }

@@ -1,5 +1,5 @@
-//! Opens the files of a generator: its checkpoint and, beside it, its directions, attribute network
-//! and encoder. Only file headers are read here.
+//! Opens the files of a generator: its checkpoint and, beside it, its directions, attribute
+//! network, encoder and feature-residual network. Only file headers are read here.
 
 use super::deferred::Deferred;
 use super::directions::{self, Directions};
@@ -7,7 +7,8 @@ use super::embedded::{self, Part};
 use super::encoder::{EncoderSource, OwnEncoder, first_beside};
 use super::facts;
 use super::loaded::Loaded;
-use super::shelf::encoder_of;
+use super::residual;
+use super::shelf::{encoder_of, residual_of};
 use crate::error::{Error, Result};
 use crate::generator::registry;
 use crate::lang::types::ModelFacts;
@@ -32,6 +33,7 @@ struct Bundle {
     encoder: Option<EncoderSource>,
     /// The file of the encoder with whose code that one begins.
     first: Option<PathBuf>,
+    residual: Option<EncoderSource>,
     /// The file that may hold a discriminator.
     judge: Option<PathBuf>,
     /// Whether the options of an encoder in the generator's file say that it draws FFHQ's frame.
@@ -51,6 +53,7 @@ pub(super) fn faces(device: &Device) -> Result<Loaded> {
         directions: Some(open(embedded::DIRECTIONS)?),
         encoder: Some(EncoderSource::Embedded(embedded::ENCODER)),
         first: None,
+        residual: Some(EncoderSource::Embedded(embedded::RESIDUAL)),
         judge: None,
         ffhq: false,
     };
@@ -85,6 +88,7 @@ impl Bundle {
             directions: None,
             encoder: beside.or(own).map(EncoderSource::File),
             first,
+            residual: found_in(residual_of(path)),
             judge: Some(path.to_owned()),
             ffhq: inside.is_some_and(|found| found.encodes_faces()),
             generator,
@@ -117,6 +121,7 @@ impl Bundle {
             directions: part("directions.safetensors")?,
             encoder: encoder.exists().then_some(EncoderSource::File(encoder)),
             first: None,
+            residual: found_in(residual_of(path)),
             judge: Some(path.join("discriminator.safetensors")).filter(|file| file.is_file()),
             ffhq,
         })
@@ -128,14 +133,20 @@ impl Bundle {
             return Deferred::ready("embedded".to_owned());
         }
         let open = [self.attributes.clone(), self.directions.clone()];
-        let (encoder, first) = (self.encoder.clone(), self.first.clone());
+        let (first, read) = (self.first.clone(), [self.encoder.clone(), self.residual.clone()]);
         Deferred::new(move || {
-            let encoder = encoder.as_ref().map(EncoderSource::open).transpose()?;
+            let opened = |source: &Option<EncoderSource>| {
+                source.as_ref().map(EncoderSource::open).transpose()
+            };
+            let [encoder, residual] = [opened(&read[0])?, opened(&read[1])?];
             let first = first.as_ref().map(|path| weights::open(path, &LIMITS)).transpose()?;
             let hash =
                 |file: &Option<Checkpoint>| file.as_ref().map(Checkpoint::sha256).transpose();
-            let all =
-                open.iter().chain([&encoder, &first]).map(hash).collect::<Result<Vec<_>>>()?;
+            let all = open
+                .iter()
+                .chain([&encoder, &first, &residual])
+                .map(hash)
+                .collect::<Result<Vec<_>>>()?;
             Ok(format!("{all:?}"))
         })
     }
@@ -143,8 +154,8 @@ impl Bundle {
     /// Describes the generator of these files; each part is read on first use.
     fn read(self, device: &Device) -> Result<Loaded> {
         let beside = self.beside();
-        let Self { generator: file, known, attributes, directions, encoder, first, judge, ffhq } =
-            self;
+        let Self { generator: file, known, attributes, directions, encoder, first, .. } = self;
+        let (branch, judge, ffhq) = (self.residual, self.judge, self.ffhq);
         let (dtype, provenance, notes) =
             (file.weights.list().dtypes(), file.provenance.clone(), file.notes.clone());
         let whole = file.clone();
@@ -169,6 +180,9 @@ impl Bundle {
         let announce = |e| OwnEncoder::announce(e, &spec, &sha256, device)?.beginning(first);
         let encoder = encoder.map(announce).transpose()?;
         facts.encoder = encoder.is_some();
+        let announce = |source| residual::announce(source, &spec, &sha256, device);
+        let residual = branch.map(announce).transpose()?;
+        facts.residual = residual.is_some();
         let on = device.clone();
         Ok(Loaded {
             facts: Arc::new(facts),
@@ -181,6 +195,7 @@ impl Bundle {
             directions,
             features,
             encoder,
+            residual,
             discriminator: judged(judge, device.clone()),
             sha256,
             settings,
@@ -190,6 +205,11 @@ impl Bundle {
             styles: OnceLock::new(),
         })
     }
+}
+
+/// The file of a network, where there is one.
+fn found_in(path: PathBuf) -> Option<EncoderSource> {
+    path.is_file().then_some(EncoderSource::File(path))
 }
 
 /// Reads a `directions` file and adds its names to the facts. Refuses a file that was found in

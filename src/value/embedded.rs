@@ -45,6 +45,13 @@ pub const ENCODER: Part = Part {
     sha256: "2d7a7b8cc0f483ef6385e13a86b908292218e34bd5eb21e040b31ebffe282208",
 };
 
+/// The feature-residual network.
+pub const RESIDUAL: Part = Part {
+    name: "faces/residual.safetensors",
+    bytes: include_bytes!("../../models/faces/residual.safetensors"),
+    sha256: "a20be461c7d91a9709f625029c006a5026116a036af55cd741aadfecb239a150",
+};
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -54,7 +61,7 @@ mod tests {
 
     #[test]
     fn the_hashes_are_those_of_the_files() {
-        for part in [GENERATOR, ATTRIBUTES, DIRECTIONS, ENCODER] {
+        for part in [GENERATOR, ATTRIBUTES, DIRECTIONS, ENCODER, RESIDUAL] {
             let file = weights::open_bytes(part.name, part.bytes, &LIMITS).unwrap();
             assert_eq!(file.sha256().unwrap(), part.sha256, "{}", part.name);
         }

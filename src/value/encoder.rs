@@ -336,7 +336,7 @@ fn toy(spec: &Spec, device: &Device) -> Result<PassNet> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use crate::generator::toy::Toy;
     use crate::network::EncoderConfig;
     use crate::network::{Seen, encoder_tests::step};
@@ -346,7 +346,7 @@ mod tests {
     use std::collections::BTreeMap;
     use std::path::Path;
 
-    fn write(
+    pub fn write(
         path: &Path,
         family: &str,
         config: serde_json::Value,
@@ -362,7 +362,7 @@ mod tests {
     }
 
     /// Writes a toy generator of 8×8 pixels; returns its sha256.
-    fn generator(folder: &Path, toy: &Toy) -> String {
+    pub fn generator(folder: &Path, toy: &Toy) -> String {
         let tensors =
             toy.build(&Device::Cpu).unwrap().tensors().unwrap().into_iter().map(|(name, t)| {
                 let values = t.flatten_all().unwrap().to_vec1::<f32>().unwrap();

@@ -1,4 +1,5 @@
-//! A loaded generator with its companions: directions, attribute network, encoder.
+//! A loaded generator with its companions: directions, attribute network, encoder,
+//! feature-residual network.
 
 use super::deferred::Deferred;
 use super::directions::Directions;
@@ -13,7 +14,7 @@ use crate::invert::{PROJECTOR_SAMPLES, WStats};
 use crate::lang::types::ModelFacts;
 use crate::latent::{Direction, ModelId};
 use crate::metric::Features;
-use crate::network::{Discriminator, Encoder, Host, Place};
+use crate::network::{Discriminator, Encoder, Host, Place, ResidualNet};
 use crate::space::Space;
 use candle_core::Device;
 use std::path::Path;
@@ -37,6 +38,7 @@ pub struct Loaded {
     pub(super) directions: Deferred<Directions>,
     pub(super) features: Option<Deferred<Arc<Features>>>,
     pub(super) encoder: Option<OwnEncoder>,
+    pub(super) residual: Option<Deferred<ResidualNet>>,
     pub(super) discriminator: Deferred<Option<Box<dyn Discriminator>>>,
     pub(super) sha256: Deferred<String>,
     /// Its family, layout and settings.
@@ -132,6 +134,15 @@ impl Loaded {
     pub fn encoder(&self) -> Result<Option<&dyn Encoder>> {
         let Some(own) = &self.encoder else { return Ok(None) };
         Ok(Some(own.network(&|| self.host())?))
+    }
+
+    /// Its feature-residual network, read at the first call; `None` without one.
+    ///
+    /// # Errors
+    /// When its file cannot be read or does not fit the generator.
+    pub fn residual(&self) -> Result<Option<&dyn Encoder>> {
+        let own = self.residual.as_ref().map(Deferred::get).transpose()?;
+        Ok(own.map(|own| own as &dyn Encoder))
     }
 
     /// An encoder from a file of the user, read anew; `first` is the file of the encoder with whose

@@ -18,6 +18,7 @@ mod list;
 mod loaded;
 pub mod models;
 pub mod pictures;
+mod residual;
 pub mod shelf;
 pub mod styles;
 pub mod text;

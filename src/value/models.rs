@@ -77,10 +77,10 @@ impl Models {
     }
 
     /// Loads a generator by name (`faces`, `toy`), from a file, or from a folder that holds
-    /// `generator.safetensors` and, optionally, `directions.safetensors`, `attributes.safetensors`
-    /// and `encoder.safetensors`; or by the name of one of these in the user's model folders
-    /// ([`shelf::find`]). A file brings the encoder that lies beside it. A source that is in use is
-    /// not read again, unless it or its encoder changed.
+    /// `generator.safetensors` and, optionally, `directions.safetensors`, `attributes.safetensors`,
+    /// `encoder.safetensors` and `residual.safetensors`; or by the name of one of these in the user's model folders
+    /// ([`shelf::find`]). A file brings the networks that lie beside it. A source that is in use
+    /// is not read again, unless it or one of them changed.
     ///
     /// # Errors
     /// When the file cannot be read, breaks a rule of its format, or is of an unknown family.
@@ -162,9 +162,9 @@ impl Store {
         }
         self.by_source.retain(|_, l| l.strong_count() > 0);
         self.by_source.insert(key, Arc::downgrade(loaded));
-        // The same weights may come with and without directions and encoder; the richer entry
+        // The same weights may come with and without directions and networks; the richer entry
         // serves both.
-        let brings = |facts: &ModelFacts| (facts.directions.len(), facts.encoder);
+        let brings = |facts: &ModelFacts| (facts.directions.len(), facts.encoder, facts.residual);
         let richer = |known: &Entry| {
             known.loaded.strong_count() > 0 && brings(&known.facts) >= brings(&loaded.facts)
         };
@@ -190,7 +190,7 @@ fn file_of(source: &str) -> Option<PathBuf> {
     }
 }
 
-/// Name, size and time of a source and of the encoder beside it, so that a replaced file is read
+/// Name, size and time of a source and of the networks beside it, so that a replaced file is read
 /// again.
 fn key(source: &str) -> String {
     let Some(path) = file_of(source) else { return source.to_owned() };
@@ -198,7 +198,8 @@ fn key(source: &str) -> String {
         Ok(m) => format!("{}\0{:?}", m.len(), m.modified().ok()),
         Err(_) => String::new(),
     };
-    format!("{source}\0{}\0{}", stamp(&path), stamp(&shelf::encoder_of(&path)))
+    let beside = [shelf::encoder_of(&path), shelf::residual_of(&path)].map(|p| stamp(&p));
+    format!("{source}\0{}\0{}", stamp(&path), beside.join("\0"))
 }
 
 fn read(source: &str, device: &Device) -> Result<Loaded> {

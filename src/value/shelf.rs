@@ -15,7 +15,7 @@ const GENERATOR: &str = "generator.safetensors";
 const LISTED: usize = 2000;
 
 /// The models of the user's folders: files, and folders with a `generator.safetensors`; by name,
-/// those of the first folder first. Hidden files, and encoders beside their models, are left out.
+/// those of the first folder first. Hidden files, and networks beside their models, are left out.
 pub fn items() -> Vec<PathBuf> {
     model_folders().iter().flat_map(|folder| within(folder)).collect()
 }
@@ -25,7 +25,8 @@ fn within(folder: &Path) -> Vec<PathBuf> {
     let is_model = |p: &PathBuf| {
         let hidden = p.file_name().is_none_or(|n| {
             let name = n.to_string_lossy();
-            name.starts_with('.') || name.ends_with(".encoder.safetensors")
+            let beside = [".encoder.safetensors", ".residual.safetensors"];
+            name.starts_with('.') || beside.iter().any(|end| name.ends_with(end))
         });
         !hidden && (p.is_file() || generator(p).is_file())
     };
@@ -68,6 +69,15 @@ pub fn encoder_of(path: &Path) -> PathBuf {
     path.with_extension("encoder.safetensors")
 }
 
+/// The file in which the feature-residual network is found, alike: `people.residual.safetensors`, in
+/// a folder `residual.safetensors`.
+pub fn residual_of(path: &Path) -> PathBuf {
+    if path.is_dir() {
+        return path.join("residual.safetensors");
+    }
+    path.with_extension("residual.safetensors")
+}
+
 /// Description of the generator in a model, from names and shapes alone.
 ///
 /// # Errors
@@ -84,7 +94,8 @@ mod tests {
     fn models_are_files_and_folders_with_a_generator() {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
-        for name in ["b.pkl", "a.pt", "a.encoder.safetensors", ".hidden"] {
+        for name in ["b.pkl", "a.pt", "a.encoder.safetensors", "a.residual.safetensors", ".hidden"]
+        {
             std::fs::write(at(name), "x").unwrap();
         }
         std::fs::create_dir(at("own")).unwrap();

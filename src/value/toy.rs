@@ -5,6 +5,7 @@ use super::directions::Directions;
 use super::encoder::{EncoderSource, OwnEncoder};
 use super::facts;
 use super::loaded::Loaded;
+use super::residual;
 use crate::error::{Error, Result};
 use crate::generator::spaces::{self, model_id};
 use crate::generator::{self, Generator, Input};
@@ -46,13 +47,18 @@ pub(super) fn toy(device: &Device) -> Result<Loaded> {
     }
     put("head.weight", &[outputs, widths[3]], 0.3)?;
     put("head.bias", &[outputs], 0.0)?;
-    let mut facts =
-        ModelFacts { encoder: true, directions: directions.spaces(), ..facts::of(&spec) };
+    let mut facts = ModelFacts {
+        encoder: true,
+        residual: true,
+        directions: directions.spaces(),
+        ..facts::of(&spec)
+    };
     facts::know(&mut facts, &config);
     let weights = Weights::of_tensors("toy features", tensors);
     let features = Features::new("toy features", config, weights, device)?;
     let sha256 = Deferred::ready(String::new());
     let encoder = OwnEncoder::announce(EncoderSource::Toy, &spec, &sha256, device)?;
+    let residual = residual::announce(EncoderSource::Toy, &spec, &sha256, device)?;
     let discriminator = discriminator::toy(0, [spec.channels, spec.width], device)?;
     Ok(Loaded {
         facts: Arc::new(facts),
@@ -65,6 +71,7 @@ pub(super) fn toy(device: &Device) -> Result<Loaded> {
         directions: Deferred::ready(directions),
         features: Some(Deferred::ready(Arc::new(features))),
         encoder: Some(encoder),
+        residual: Some(residual),
         discriminator: Deferred::ready(Some(discriminator)),
         sha256,
         settings: "toy".into(),

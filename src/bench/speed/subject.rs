@@ -252,6 +252,7 @@ impl Subject {
         let job = invert::Job {
             perceptual: perceptual.as_ref(),
             encoder: model.encoder()?,
+            residual: model.residual()?,
             stats: Some(&|| model.stats()),
             ..invert::Job::new(&**model.generator()?, &control)
         };

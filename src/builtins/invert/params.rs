@@ -42,7 +42,8 @@ const FIRST: [Param; 9] = [
         "steps",
         &[Kind::Number],
         "-",
-        "gradient steps, by default the method's number; for `method: encoder` its passes",
+        "gradient steps, by default the method's number; for `method: encoder` and `residual` the \
+         encoder's passes",
     )
     .whole(0, 1_000_000),
     Param::optional(

@@ -15,6 +15,7 @@ pub const METHOD: Method = Method {
     summary: "passes of the generator's own encoder, or of the one in a file",
     spaces: &[Space::WPlus, Space::W],
     encoder: true,
+    residual: false,
     steps: None,
     lr: Some(usual_lr),
     weights: &[],

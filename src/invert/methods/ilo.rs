@@ -18,6 +18,7 @@ pub const METHOD: Method = Method {
               around what the generator makes",
     spaces: &[Space::WPlus, Space::W, Space::Z],
     encoder: false,
+    residual: false,
     steps: Some(100),
     lr: Some(usual_lr),
     weights: &[],

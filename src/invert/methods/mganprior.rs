@@ -20,6 +20,7 @@ pub const METHOD: Method = Method {
               gradient descent; the result is one code with a feature map",
     spaces: &[Space::W, Space::Z],
     encoder: false,
+    residual: false,
     steps: Some(3000),
     lr: Some(|_| 0.1),
     weights: &[("l2", 1.0), ("perceptual", 1.0)],

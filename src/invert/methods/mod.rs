@@ -30,6 +30,7 @@ mod optimize;
 mod projector;
 mod pti;
 mod pulse;
+mod residual;
 mod stylespace;
 mod ylg;
 
@@ -59,6 +60,7 @@ pub use optimize::METHOD as OPTIMIZE;
 pub use projector::METHOD as PROJECTOR;
 pub use pti::METHOD as PTI;
 pub use pulse::METHOD as PULSE;
+pub use residual::METHOD as RESIDUAL;
 pub use stylespace::METHOD as STYLESPACE;
 pub use ylg::METHOD as YLG;
 
@@ -77,6 +79,7 @@ pub const METHODS: &[&Method] = &[
     &OPTIMIZE,
     &PROJECTOR,
     &ENCODER,
+    &RESIDUAL,
     &IDINVERT,
     &IGAN,
     &HYBRID,

@@ -36,11 +36,11 @@ pub(in crate::invert) fn assemble(
     parts = parts.without(&[Part::Corruption]);
     parts.extend(job.labels.map(|labels| (Part::Labels, labels.clone())));
     let space = run.code_space(parts.point());
-    let by = job
-        .encoder
-        .filter(|_| config.method.encoder)
-        .map(|e| format!(" · {}", e.name()))
-        .unwrap_or_default();
+    let networks = [
+        job.encoder.filter(|_| config.method.encoder),
+        job.residual.filter(|_| config.method.residual),
+    ];
+    let by: String = networks.iter().flatten().map(|e| format!(" · {}", e.name())).collect();
     let how = format!("{}{by}", config.describe()?);
     let code = Code {
         space,
