@@ -395,8 +395,8 @@ mod tests {
         ] {
             assert_eq!(repaired(text).as_deref(), Some(mended), "{text}");
         }
-        // Nobody can tell what these mean.
-        for text in ["invert x steps: 5", "a + b c", "(a) b", "x \"a\" +"] {
+        // These may mean several things.
+        for text in ["f(1a: 2)", "invert x steps: 5", "a + b c", "(a) b", "x \"a\" +"] {
             assert_eq!(repaired(text), None, "{text}");
         }
     }

@@ -19,7 +19,10 @@ pub(super) fn misplaced(
         return error;
     };
     let (before, found) = (tokens[i - 1], tokens[i]);
-    if before.kind == TokenKind::Number && (found.kind == TokenKind::Name || found.is("(")) {
+    // With a colon behind it, the name is that of an argument.
+    let named = tokens.get(i + 1).is_some_and(|t| t.is(":"));
+    let factor = (found.kind == TokenKind::Name && !named) || found.is("(");
+    if before.kind == TokenKind::Number && factor {
         let product = format!("{}*{}", slice(text, before.span), slice(text, found.span));
         let gap = Span::new(before.span.end, found.span.start);
         return error.hint(format!("`*` multiplies: `{product}`")).fix(gap, "*");

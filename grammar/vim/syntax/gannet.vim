@@ -35,8 +35,8 @@ let s:choices = ["adam", "adamax", "all", "any", "auto", "basincma", "bdinvert",
 \ "dhr", "ellipse", "encoder", "face", "ffhq", "ganpaint", "ganseeing", "hmc", "hybrid", "i2s",
 \ "i2spp", "idinvert", "igan", "ii2s", "ilo", "jitter", "largest", "latent", "layerwise",
 \ "lbfgs", "linear1cycle", "linear1cycledrop", "mean", "mganprior", "mimicgan", "mix", "none",
-\ "optimize", "own", "pca", "projector", "pti", "pulse", "ramp", "random", "ranger", "rmsprop",
-\ "sgd", "stylespace", "sum", "white", "ylg"]
+\ "optimize", "own", "pca", "projector", "pti", "pulse", "ramp", "random", "ranger",
+\ "residual", "rmsprop", "sgd", "stylespace", "sum", "white", "ylg"]
 let s:spaces = ["F", "N", "P", "PN", "S", "W", "Z"]
 let s:plus_spaces = ["PN", "W"]
 
