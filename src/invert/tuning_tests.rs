@@ -71,6 +71,22 @@ fn steps_that_spoil_the_generator_are_taken_back() {
 }
 
 #[test]
+fn an_unlucky_draw_takes_no_step_back() {
+    let weights = [("locality", 20.0), ("edits", 0.0)].into();
+    let found = run(generator().as_ref(), &foreign(0), &Config { weights, ..pti(0.0) }).unwrap();
+    let Trace { terms, names, .. } = &found.trace[0];
+    let at = |name: &str| names.iter().position(|n| n == name).unwrap();
+    let (l2, locality) = (at("l2"), at("locality"));
+    let begun = terms[20].iter().sum::<f64>();
+    let unlucky = terms[21..].iter().any(|t| 20.0 * t[locality] > 1.5 * begun);
+    assert!(unlucky, "no draw is unlucky: {terms:?}");
+    // A step back would show a point once more.
+    let tuned: std::collections::BTreeSet<u64> =
+        terms[21..].iter().map(|t| t[l2].to_bits()).collect();
+    assert_eq!(tuned.len(), terms.len() - 21);
+}
+
+#[test]
 fn a_feature_map_comes_nearer_than_codes_alone_and_stays_with_them() {
     let g = generator();
     let codes = Config { steps: 40, ..Config::new(Space::WPlus, &OPTIMIZE) };
