@@ -246,13 +246,15 @@ pub(super) fn found(i: &Inversion) -> Vec<String> {
         i.code.dim().to_string()
     };
     let stopped = i.stopped_at().map(|s| format!(", stopped at {s}")).unwrap_or_default();
-    // A method may search before its gradient steps.
-    let evaluations = match i
-        .steps
-        .saturating_sub(i.config.passes_taken().saturating_add(i.config.steps_taken()))
-    {
+    // A method may search before its gradient steps, or tune weights after them.
+    let planned =
+        [i.config.passes_taken(), i.config.steps_taken(), usize::from(i.config.method.residual)];
+    // A journal may hold any numbers.
+    let planned = planned.into_iter().fold(0, usize::saturating_add);
+    let evaluations = match i.steps.saturating_sub(planned) {
         0 => String::new(),
-        before => format!(" after {before} evaluations"),
+        1 => " and 1 other evaluation".to_owned(),
+        others => format!(" and {others} other evaluations"),
     };
     let how = format!(
         "{}, {} ({size}), {}{evaluations}{stopped}, {} · seed {}",
