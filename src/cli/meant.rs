@@ -1,5 +1,6 @@
 //! What a wrong command line most likely means.
 
+use super::models::shell_word;
 use clap::error::{ContextKind, ContextValue, Error, ErrorKind};
 use std::path::Path;
 
@@ -49,7 +50,7 @@ pub(super) fn meant(e: &Error) -> Option<String> {
 /// The command for a file of that name.
 pub(super) fn use_of(path: &Path) -> String {
     let shown = crate::safe::Safe(&path.to_string_lossy()).to_string();
-    let shown = if shown.contains(' ') { format!("'{shown}'") } else { shown };
+    let shown = shell_word(&shown);
     let ending = path.extension().map(|e| e.to_string_lossy().to_lowercase());
     match ending.as_deref() {
         Some("gnt") => format!("gannet run {shown}, or gannet open {shown}"),
@@ -76,6 +77,7 @@ mod tests {
         let said = |file| of(&[file]).unwrap();
         assert_eq!(said("me.JPG"), "gannet invert me.JPG --out found, or gannet explore me.JPG");
         assert_eq!(said("a b.gnt"), "gannet run 'a b.gnt', or gannet open 'a b.gnt'");
+        assert_eq!(said("it's.gnt"), r"gannet run 'it'\''s.gnt', or gannet open 'it'\''s.gnt'");
         assert_eq!(said("x.pkl"), "gannet info x.pkl, or gannet --model x.pkl");
         let folder = tempfile::tempdir().unwrap();
         let name = folder.path().to_str().unwrap();

@@ -2,6 +2,7 @@
 
 use super::domain;
 use super::evaluate::Evaluation;
+use super::objective::OF_WEIGHTS;
 use super::optimize::Optimizer;
 use super::phase::{Mover, Phase, Region};
 use super::problem::{Problem, Run};
@@ -236,7 +237,7 @@ impl State {
         let Some(phase) = problem.run.phases.get(self.phase) else { return Ok(false) };
         // Terms that draw codes have a large value where a draw is unlucky; the steps between them
         // know enough.
-        let drawn = ["locality", "edits"].iter().any(|term| phase.holds_weights(term));
+        let drawn = OF_WEIGHTS.iter().any(|term| phase.holds_weights(term));
         let judges = phase.unknowns.weights.is_some() && !(drawn && e.complete);
         let best = self.best.as_ref().filter(|b| judges && b.loss > 0.0);
         let Some(best) = best.filter(|b| e.total > OVERSHOT * b.loss) else {

@@ -104,8 +104,8 @@ fn lacking(signature: &Signature, missing: &Param) -> Error {
 const SHORT: usize = 200;
 
 /// A signature in one line, for an error about its parameter `about`:
-/// `strip(w, along: Direction, n: Number = 7)`. A long one is cut down to what every call gives
-/// and to that parameter; `…` stands for the others.
+/// `strip(w, along: Direction, n: Number = 7)`. A long one shows that parameter and those without
+/// a default; each run of other parameters is written as `…`.
 pub fn usage(signature: &Signature, about: &str) -> String {
     let whole = written(signature, |_| true);
     if whole.chars().count() <= SHORT {

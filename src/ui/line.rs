@@ -39,7 +39,7 @@ pub trait Assist {
     fn hint(&self, line: &str, pos: usize) -> Option<String>;
 }
 
-/// Number of times Ctrl-C on an empty line after which somebody is trying to leave.
+/// Presses of Ctrl-C in a row, on an empty line, after which the prompt says how to leave.
 const LOST: usize = 2;
 
 /// The key bindings.

@@ -54,11 +54,11 @@ impl Entry {
         let folder = folder.to_string_lossy();
         match (&self.pip, &self.url, &self.page) {
             (Some(package), ..) => {
-                format!("pip download --no-deps --dest {} {package}", quoted(&folder))
+                format!("pip download --no-deps --dest {} {package}", shell_word(&folder))
             }
             (None, Some(url), _) => {
-                let to = quoted(&format!("{folder}/{}", self.file));
-                format!("curl -L -C - --create-dirs -o {to} {}", quoted(url))
+                let to = shell_word(&format!("{folder}/{}", self.file));
+                format!("curl -L -C - --create-dirs -o {to} {}", shell_word(url))
             }
             (None, None, page) => {
                 let page = page.as_deref().unwrap_or_default();
@@ -73,8 +73,8 @@ impl Entry {
     }
 }
 
-/// A word of a shell.
-fn quoted(text: &str) -> String {
+/// A text as one word of a shell.
+pub(in crate::cli) fn shell_word(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-:=~+@%".contains(c);
     if !text.is_empty() && text.chars().all(plain) {
         return text.to_owned();
@@ -148,6 +148,6 @@ mod tests {
         assert!(get("e4e-ffhq").starts_with("# open https://"));
         let e = find("ada-fhq").unwrap_err();
         assert_eq!(e.repair(), Some("gannet models get ada-ffhq"));
-        assert_eq!(quoted("a'b c"), "'a'\\''b c'");
+        assert_eq!(shell_word("a'b c"), "'a'\\''b c'");
     }
 }

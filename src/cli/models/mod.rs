@@ -3,6 +3,7 @@
 mod catalogue;
 mod get;
 
+pub(super) use catalogue::shell_word;
 pub(super) use get::get;
 
 use super::info::{channels, direction_facts};
