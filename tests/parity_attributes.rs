@@ -63,6 +63,7 @@ fn activations_scores_and_embedding_are_pytorchs() {
         ("raw", network.raw_scores(x).unwrap()),
         ("scores", network.scores(x).unwrap()),
         ("identity", network.identity(x).unwrap()),
+        ("parts", network.parts(x).unwrap().unwrap()),
     ];
     for (name, ours) in pairs {
         let worst = off(&ours, &numbers[name]);
@@ -92,6 +93,8 @@ fn landmarks_and_framing_are_pytorchs() {
     };
     assert!(off(&flat(found.iter().map(|l| l.points).collect()), &numbers["landmarks"]) < 1e-5);
     assert!(off(&flat(found.iter().map(|l| l.framing).collect()), &numbers["framing"]) < 1e-5);
+    let points = network.points(&numbers["x"]).unwrap().unwrap();
+    assert!(off(&flat(points), &numbers["places"]) < 1e-5);
     let face = network.score(&numbers["x"], "face").unwrap().to_vec1::<f32>().unwrap();
     assert!(found.iter().zip(face).all(|(l, f)| (l.face - f64::from(f)).abs() < 1e-6));
 }

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from common import rng, write_tensors
 
 RESOLUTION, GRID, LEAK, N = 32, 2, 0.2, 3
+TAPS, WIDTH, CLASSES = (0, 2, 3), 6, ("skin", "hair", "eye")
 CHANNELS, STRIDES = (3, 5, 6, 8, 7), (2, 1, 2, 2)  # 32 -> 16, 16, 8, 4 pixels
 POINTS = ("eye_left", "eye_right", "nose", "mouth_left", "mouth_right")
 FRAMING = [[0.38, 0.43], [0.62, 0.43], [0.5, 0.59], [0.39, 0.71], [0.61, 0.71]]
@@ -49,6 +50,28 @@ def head(tensors, last):
     return F.linear(F.adaptive_avg_pool2d(last, GRID).flatten(1), tensors["head.weight"], tensors["head.bias"])
 
 
+def parts(tensors, taps):
+    """What the places of the first tap's map show, [N, classes, S, S], and the points [N, 5, 2] in pixels."""
+    side, x = taps[TAPS[0]].shape[-1], tensors["parts.bias"][:, None, None]
+    for i, at in enumerate(TAPS):
+        own = F.conv2d(taps[at], tensors[f"parts.tap{i}.weight"])
+        x = x + F.interpolate(own, size=(side, side), mode="bilinear", align_corners=False)
+    x = F.conv2d(F.leaky_relu(x, LEAK), tensors["parts.mix.weight"], tensors["parts.mix.bias"], padding=1)
+    logits = F.conv2d(F.leaky_relu(x, LEAK), tensors["parts.out.weight"], tensors["parts.out.bias"])
+    shown, where = logits[:, : len(CLASSES)], logits[:, len(CLASSES) :]
+    shares = where.flatten(2).softmax(2).reshape(where.shape)
+    line = (torch.arange(side).double() + 0.5) * RESOLUTION / side
+    return shown.softmax(1), torch.stack([shares.sum(2) @ line, shares.sum(3) @ line], 2)
+
+
+def random_parts(random):
+    shapes = {f"tap{i}.weight": (WIDTH, CHANNELS[at + 1], 1, 1) for i, at in enumerate(TAPS)}
+    outputs = len(CLASSES) + len(POINTS)
+    shapes |= {"bias": (WIDTH,), "mix.weight": (WIDTH, WIDTH, 3, 3), "mix.bias": (WIDTH,)}
+    shapes |= {"out.weight": (outputs, WIDTH, 1, 1), "out.bias": (outputs,)}
+    return {f"parts.{name}": random.randn(*shape) * 0.4 for name, shape in shapes.items()}
+
+
 def scored(rows, raw):
     """Raw numbers [N, rows] in their units."""
     out = torch.empty_like(raw)
@@ -72,6 +95,7 @@ def random_network(rows):
     wide = CHANNELS[-1] * GRID * GRID
     tensors["head.weight"] = random.randn(len(rows), wide) / np.sqrt(wide) * 2
     tensors["head.bias"] = random.randn(len(rows)) * 0.3
+    tensors |= random_parts(rng("parts"))
     # Rounded before anything is computed: the file holds exactly the weights that were used.
     tensors = {k: torch.from_numpy(v.astype(np.float32)).double() for k, v in tensors.items()}
     x = torch.from_numpy(random.uniform(-1, 1, (N, 3, RESOLUTION, RESOLUTION)).astype(np.float32)).double()
@@ -87,6 +111,7 @@ def main():
     tensors, x = random_network(rows)
     taps = trunk(tensors, x)
     raw = head(tensors, taps[-1])
+    shown, places = parts(tensors, taps)
     scores = scored(rows, raw)
     of = lambda group: [i for i, r in enumerate(rows) if r.get("group") == group]
     yaw = scores[:, [r["name"] for r in rows].index("yaw_deg")]
@@ -94,10 +119,11 @@ def main():
     ref = {
         "x": x, "raw": raw, "scores": scores, "last": taps[-1], "identity": raw[:, of("identity")],
         "cosine": F.cosine_similarity(raw[:, None, of("identity")], raw[None][:, :, of("identity")], dim=2),
+        "parts": shown, "places": places,
         "landmarks": scores[:, of("landmarks")].reshape(N, 5, 2) * RESOLUTION, "framing": framing * RESOLUTION,
     }
     config = {"input_resolution": RESOLUTION, "strides": STRIDES, "leaky": LEAK, "grid": GRID, "outputs": rows,
-              "framing": FRAMING, "framing_per_yaw_degree": PER_DEGREE}
+              "parts": {"taps": TAPS, "classes": CLASSES, "points": True}, "framing": FRAMING, "framing_per_yaw_degree": PER_DEGREE}
     manifest = {"format": 1, "family": "attributes", "config": config, "provenance": {"made": "random numbers"}}
     tensors.update({f"ref.{k}": v for k, v in ref.items()})
     write_tensors(os.path.join(args.out, "network.safetensors"), tensors, {"gannet": manifest})

@@ -122,7 +122,7 @@ def load_attributes(path, device="cpu"):
     config = manifest["config"]
     plan = [(len(tensors[f"conv{i}.bias"]), s) for i, s in enumerate(config["strides"])]
     net = AttributeNet(len(tensors["head.bias"]), plan, config.get("grid", 1))
-    net.load_state_dict(tensors)
+    net.load_state_dict({k: t for k, t in tensors.items() if not k.startswith("parts.")})
     return net.to(device).eval(), config["outputs"]
 
 

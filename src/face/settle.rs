@@ -32,7 +32,7 @@ const PERTURBATIONS: [(f64, f64, Point); 7] = [
 pub fn settle(network: &Features, picture: &Pyramid<'_>, seeds: Vec<Seed>) -> Result<Vec<Found>> {
     let mut frames: Vec<Similarity> = seeds.iter().map(Seed::frame).collect();
     for round in 0..ROUNDS {
-        let seen = look(network, picture, &frames)?;
+        let seen = look(network, picture, &frames, false)?;
         let looked = frames.iter().zip(&seen).filter(|(_, s)| round == 0 || s.face >= GIVEN_UP);
         let mut moved: Vec<_> =
             looked.filter_map(|(f, s)| Some((*f, asked(f, s)?, s.face))).collect();
@@ -72,11 +72,13 @@ fn is_one_face(a: &Found, b: &Found) -> bool {
 /// Windows that the network sees at once: their maps take memory.
 const TOGETHER: usize = 8;
 
-/// The landmarks in every frame, in shares of its side.
+/// The landmarks in every frame, in shares of its side; `exactly`, they are those of
+/// [`Features::points`] where the network tells them.
 fn look(
     network: &Features,
     picture: &Pyramid<'_>,
     frames: &[Similarity],
+    exactly: bool,
 ) -> Result<Vec<Landmarks>> {
     let config = network.config();
     let side = config.input_resolution;
@@ -95,8 +97,11 @@ fn look(
         let data: Vec<f32> = some.iter().flat_map(window).collect();
         let shape = (some.len(), picture.channels(), side, side);
         let windows = Tensor::from_vec(data, shape, &Device::Cpu)?.to_device(network.device())?;
-        let seen = network.landmarks(&windows)?.into_iter();
-        all.extend(seen.map(|l| Landmarks {
+        let mut seen = network.landmarks(&windows)?;
+        if let Some(exact) = if exactly { network.points(&windows)? } else { None } {
+            seen.iter_mut().zip(exact).for_each(|(l, points)| l.points = points);
+        }
+        all.extend(seen.into_iter().map(|l| Landmarks {
             points: shares(l.points),
             framing: shares(l.framing),
             ..l
@@ -155,7 +160,7 @@ fn distinct(frames: impl Iterator<Item = Similarity>) -> Vec<Similarity> {
 /// probability.
 fn confirm(network: &Features, picture: &Pyramid<'_>, frame: &Similarity) -> Result<Option<Found>> {
     let beside: Vec<Similarity> = PERTURBATIONS.iter().map(|b| shaken(*b).then(frame)).collect();
-    let seen = look(network, picture, &beside)?;
+    let seen = look(network, picture, &beside, true)?;
     let n = seen.len() as f64;
     let confidence = seen.iter().map(|s| s.face).sum::<f64>() / n;
     let inside: Vec<(Points, Points)> =

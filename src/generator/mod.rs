@@ -101,6 +101,8 @@ pub struct Inputs {
     pub transform: bool,
     /// A truncation that chooses among stored statistics.
     pub truncation: bool,
+    /// How many of the last numbers of w are the class's part; 0 where w has no such part.
+    pub class_in_w: usize,
 }
 
 /// Description of a generator.

@@ -230,11 +230,13 @@ impl Config {
     }
 
     /// Whether the perceptual distance counts for a generator that brings no feature network: where
-    /// its weight is given, otherwise for pictures in which another network sees something.
+    /// its weight is given, otherwise for pictures in which another network sees something. The parts
+    /// of faces are told by the same network.
     pub fn borrows_features(&self, spec: &Spec) -> bool {
         let (asked, seen) =
             (self.weights.get("perceptual").is_some(), spec.height.min(spec.width) >= SEEN_SIDE);
-        (asked || seen) && self.wanted("perceptual").is_none_or(|weight| weight > 0.0)
+        let counts = self.wanted("perceptual").is_none_or(|weight| weight > 0.0);
+        ((asked || seen) && counts) || self.weighs("parts")
     }
 
     /// Whether it looks at pictures through the generator's encoder.

@@ -10,7 +10,7 @@ use super::*;
 use crate::control::{Control, Stop};
 use crate::error::Kind;
 use crate::generator::stylegan3::toy::Toy;
-use crate::generator::{Generator, Transform, codes, spaces};
+use crate::generator::{Generator, Transform, biggan, codes, spaces};
 use crate::latent::Part;
 use crate::metric::{Perceptual, random_features};
 use crate::network::encoder_tests::network;
@@ -201,6 +201,54 @@ fn igan_goes_on_from_the_encoder_and_comes_nearer_than_from_the_mean() {
         let encoded = losses[..3].iter().copied().fold(f64::INFINITY, f64::min);
         assert!(hybrid.loss[0] < encoded, "{losses:?}");
     });
+}
+
+/// The class of a picture is found while z stays as it was, and the other way round.
+#[test]
+fn a_class_is_searched_alone_and_z_alone() {
+    let g = biggan::toy::Toy::default().build(&Device::Cpu).unwrap();
+    let (z_dim, w_dim) = (g.spec().z_dim, g.spec().w_dim);
+    let w = Tensor::from_vec(Rng::new(4).normals(w_dim), (1, w_dim), &Device::Cpu).unwrap();
+    let other = Tensor::from_vec(Rng::new(5).normals(w_dim), (1, w_dim), &Device::Cpu).unwrap();
+    let part = |w: &Tensor, from, count| w.narrow(1, from, count).unwrap();
+    let (control, stats) = (Control::default(), stats(&g));
+    let labels = Tensor::new(&[[1f32, 0.0, 0.0]], &Device::Cpu).unwrap();
+    let job = Job { stats: Some(&stats), labels: Some(&labels), ..Job::new(&g, &control) };
+    let param = OPTIMIZE.params.iter().find(|p| p.name == "searches").unwrap();
+    for (word, [held, searched]) in [
+        ("class", [(0, z_dim), (z_dim, w_dim - z_dim)]),
+        ("z", [(z_dim, w_dim - z_dim), (0, z_dim)]),
+    ] {
+        let mut parts = [part(&w, held.0, held.1), part(&other, searched.0, searched.1)];
+        if word == "z" {
+            parts.reverse();
+        }
+        let target = Tensor::cat(&parts, 1).unwrap();
+        let picture = spaces::picture(&g, &target, Space::W, &Input::default()).unwrap();
+        let start = spaces::mean(&g, Space::W, None).unwrap().derived(w.clone(), "w".into());
+        let mut c =
+            Config { steps: 150, init: Init::Latent(start), ..Config::new(Space::W, &OPTIMIZE) };
+        c.words.choose(param, word).unwrap();
+        let found = invert(&job, &picture, &c).unwrap();
+        let code = found.code.point();
+        assert_eq!(values(&part(code, held.0, held.1)), values(&part(&w, held.0, held.1)));
+        assert_ne!(
+            values(&part(code, searched.0, searched.1)),
+            values(&part(&w, searched.0, searched.1))
+        );
+        let losses = found.trace[0].losses();
+        assert!(found.loss[0] < 0.2 * losses[0], "{word}: {} of {}", found.loss[0], losses[0]);
+    }
+    // Elsewhere no part of a code is the class's.
+    let mut c = Config { steps: 2, ..Config::new(Space::Z, &OPTIMIZE) };
+    c.words.choose(param, "class").unwrap();
+    let target = spaces::picture(&g, &w, Space::W, &Input::default()).unwrap();
+    let e = invert(&job, &target, &c).unwrap_err();
+    assert_eq!(e.repair(), Some("space: W"), "{e}");
+    let toy = generator();
+    let job = Job::new(toy.as_ref(), &control);
+    let e = invert(&job, &foreign(1), &Config { space: Space::W, ..c }).unwrap_err();
+    assert!(e.message().contains("no part `class`"), "{e}");
 }
 
 /// A turned and shifted sample of StyleGAN3 is reached by its transform, which the code keeps.

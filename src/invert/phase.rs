@@ -18,6 +18,9 @@ const EDITED: f64 = 0.45;
 pub struct Unknowns {
     /// The code.
     pub code: bool,
+    /// The numbers of the code that are searched, from the first of them and how many; all without.
+    /// They are those of every row of a code in W+.
+    pub columns: Option<(usize, usize)>,
     /// The noise maps.
     pub noise: bool,
     /// The pose; it begins frontal and upright.

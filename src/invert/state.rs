@@ -197,22 +197,32 @@ impl State {
         self.domain.as_ref().map_or(Ok(None), |domain| domain::weights(phase.counted, domain))
     }
 
-    /// The slopes of the unknowns with those of residuals kept to the region in which the phase
-    /// searches them; `None` where all are as they were.
+    /// The slopes of the unknowns, 0 where the phase does not search them: outside the region of
+    /// residuals, and in the columns of a code that are held. `None` where all are as they were.
+    ///
+    /// # Errors
+    /// When a tensor operation fails.
     pub fn kept_slopes(
         &self,
         phase: &Phase<'_>,
         parts: &[Part],
         slopes: &[Tensor],
     ) -> Result<Option<Vec<Tensor>>> {
-        let Some(domain) = &self.domain else { return Ok(None) };
-        let Some(region) = domain::weights(phase.searched, domain)? else { return Ok(None) };
+        let domain = self.domain.as_ref();
+        let region = domain.map_or(Ok(None), |d| domain::weights(phase.searched, d))?;
+        let columns = phase.unknowns.columns;
+        if region.is_none() && columns.is_none() {
+            return Ok(None);
+        }
         let one = |(part, slope): (&Part, &Tensor)| -> Result<Tensor> {
-            if !matches!(part, Part::Residual(_)) {
-                return Ok(slope.clone());
+            match (part, &region, columns) {
+                (Part::Residual(_), Some(region), _) => {
+                    let (_, _, h, w) = slope.dims4()?;
+                    Ok(slope.broadcast_mul(&resize_to(region, h, w)?)?)
+                }
+                (Part::Point, _, Some(columns)) => kept_columns(slope, columns),
+                _ => Ok(slope.clone()),
             }
-            let (_, _, h, w) = slope.dims4()?;
-            Ok(slope.broadcast_mul(&resize_to(&region, h, w)?)?)
         };
         parts.iter().zip(slopes).map(one).collect::<Result<_>>().map(Some)
     }
@@ -273,4 +283,12 @@ impl State {
         self.taken += 1;
         self.step += 1;
     }
+}
+
+/// A tensor `[…, D]` that is 0 outside some of its last axis' numbers.
+fn kept_columns(slope: &Tensor, (from, count): (usize, usize)) -> Result<Tensor> {
+    let width = slope.dims().last().copied().unwrap_or(0);
+    let kept = |i: usize| f32::from(u8::from((from..from + count).contains(&i)));
+    let mask: Vec<f32> = (0..width).map(kept).collect();
+    Ok(slope.broadcast_mul(&Tensor::from_vec(mask, width, slope.device())?)?)
 }

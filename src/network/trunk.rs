@@ -74,6 +74,11 @@ impl Trunk {
         self.convs.last().map_or(0, |c| c.bias.elem_count())
     }
 
+    /// Channels of the map of a convolution; `None` where there is none of that index.
+    pub fn channels_of(&self, layer: usize) -> Option<usize> {
+        self.convs.get(layer).map(|c| c.bias.elem_count())
+    }
+
     /// Side of its last map for pictures of `side` pixels.
     pub fn side(&self, side: usize) -> usize {
         // (n + 2·1 − 3) / s + 1 is n / s, rounded up.

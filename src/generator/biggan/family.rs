@@ -52,7 +52,12 @@ pub(super) fn spec(c: &Config, listing: &Listing, fingerprint: &str) -> Spec {
         styles: Vec::new(),
         layers: c.points(),
         prior: Prior::Scaled { limit: c.z_limit },
-        inputs: Inputs { class: c.c_dim > 0, truncation: c.statistics > 1, ..Inputs::default() },
+        inputs: Inputs {
+            class: c.c_dim > 0,
+            truncation: c.statistics > 1,
+            class_in_w: if num_ws == 0 { 0 } else { c.class_size },
+            ..Inputs::default()
+        },
         parameters: family::parameters(listing, &BUFFERS),
         noise_sizes: Vec::new(),
         fingerprint: fingerprint.into(),

@@ -26,7 +26,7 @@ mod synthesis;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
-mod toy;
+pub(crate) mod toy;
 mod weight;
 
 pub use config::{Config, Given, Kind, Reads, Stage};

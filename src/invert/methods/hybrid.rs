@@ -1,6 +1,6 @@
 //! `hybrid`: passes of the encoder, then gradient descent.
 
-use super::{EDITABLE, OPTIMIZER, SCHEDULE, chosen, passes, usual_lr};
+use super::{EDITABLE, OPTIMIZER, SCHEDULE, SEARCHES, chosen, passes, usual_lr};
 use crate::error::Result;
 use crate::invert::config::{Config, Method};
 use crate::invert::job::Job;
@@ -22,10 +22,10 @@ pub const METHOD: Method = Method {
     weights: &[("offset", EDITABLE)],
     best_of: None,
     noise: false,
-    params: &[OPTIMIZER, SCHEDULE],
+    params: &[OPTIMIZER, SCHEDULE, SEARCHES],
     plan,
 };
 
 fn plan<'a>(job: &Job<'a>, config: &Config) -> Result<Vec<Phase<'a>>> {
-    Ok(vec![passes(job, config)?, chosen(job, config)])
+    Ok(vec![passes(job, config)?, chosen(job, config)?])
 }

@@ -72,6 +72,7 @@ use super::prior::Prior;
 use super::schedule::Curve;
 use crate::error::{Error, Result};
 use crate::lang::types::{Kind, Param};
+use crate::safe::Safe;
 use crate::space::Space;
 
 /// All methods, in the order in which they are explained.
@@ -122,6 +123,16 @@ const OPTIMIZER: Param = Param::optional(
      (RAdam under Lookahead)",
 )
 .choices(&["adam", "sgd", "rmsprop", "adamax", "ranger"])
+.named();
+
+/// The part of a code that is searched, for the methods that follow slopes.
+const SEARCHES: Param = Param::optional(
+    "searches",
+    &[Kind::Choice],
+    "all",
+    "of optimize and hybrid, where w holds z and a class (BigGAN): `all` of it, `z`, or `class` alone",
+)
+.choices(&["all", "z", "class"])
 .named();
 
 /// The shape of the learning rate, for the methods that let it be chosen.
@@ -334,8 +345,30 @@ fn named(name: Option<&str>) -> fn() -> Box<dyn Optimizer> {
 }
 
 /// Steps of the optimizer that was chosen.
-fn chosen<'a>(job: &Job<'a>, config: &Config) -> Phase<'a> {
-    descent(job, config, named(config.word("optimizer")))
+///
+/// # Errors
+/// When a part of the code is to be searched that it does not have.
+fn chosen<'a>(job: &Job<'a>, config: &Config) -> Result<Phase<'a>> {
+    let usual = descent(job, config, named(config.word("optimizer")));
+    let columns = columns(job, config)?;
+    Ok(Phase { unknowns: Unknowns { columns, ..usual.unknowns }, ..usual })
+}
+
+/// The numbers of a code that `searches` names.
+fn columns(job: &Job<'_>, config: &Config) -> Result<Option<(usize, usize)>> {
+    let word = config.word("searches").filter(|word| *word != "all");
+    let Some(word) = word else { return Ok(None) };
+    let spec = job.generator.spec();
+    let class = spec.inputs.class_in_w;
+    let held = matches!(config.space, Space::W | Space::WPlus);
+    if class == 0 || !held {
+        let (name, space) = (Safe(&spec.name), config.space);
+        let text = format!("the {space} codes of {name} have no part `{word}`");
+        let hint = if class == 0 { "leave `searches` out" } else { "space: W" };
+        return Err(Error::runtime(text).hint(hint));
+    }
+    let z = spec.w_dim.saturating_sub(class);
+    Ok(Some(if word == "z" { (0, z) } else { (z, class) }))
 }
 
 /// Passes of the generator's encoder.

@@ -1,6 +1,6 @@
 //! `optimize`: gradient descent.
 
-use super::{OPTIMIZER, SCHEDULE, SEARCHED, chosen, usual_lr};
+use super::{OPTIMIZER, SCHEDULE, SEARCHED, SEARCHES, chosen, usual_lr};
 use crate::error::Result;
 use crate::invert::config::{Config, Method};
 use crate::invert::job::Job;
@@ -19,10 +19,10 @@ pub const METHOD: Method = Method {
     weights: &[],
     best_of: None,
     noise: false,
-    params: &[OPTIMIZER, SCHEDULE],
+    params: &[OPTIMIZER, SCHEDULE, SEARCHES],
     plan,
 };
 
 fn plan<'a>(job: &Job<'a>, config: &Config) -> Result<Vec<Phase<'a>>> {
-    Ok(vec![chosen(job, config)])
+    Ok(vec![chosen(job, config)?])
 }

@@ -27,6 +27,7 @@ mod msssim;
 mod noise;
 mod nscd;
 mod offset;
+mod parts;
 mod perceptual;
 mod prior;
 mod prior_pn;
@@ -60,6 +61,7 @@ pub const TERMS: &[&TermKind] = &[
     &perceptual::TERM,
     &lpips::TERM,
     &identity::TERM,
+    &parts::TERM,
     &discriminator::TERM,
     &saliency::TERM,
     &adversarial::TERM,

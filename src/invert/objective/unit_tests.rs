@@ -105,6 +105,26 @@ fn identity_is_the_metric_and_only_where_a_network_knows_people() {
 }
 
 #[test]
+fn parts_are_the_squared_difference_of_what_pixels_show() {
+    let (g, control) = (generator(), Control::default());
+    let features = Arc::new(random_person(3));
+    let network = Perceptual::new(features.clone());
+    let job = Job { perceptual: Some(&network), ..Job::new(g.as_ref(), &control) };
+    let (picture, target) = (foreign(3), foreign(1));
+    let parts = term(&job, "parts", Space::W, &target);
+    let got = values(&value(&parts, (&picture, &target), &picture))[0];
+    let shown = |x: &Tensor| values(&features.parts(x).unwrap().unwrap());
+    let (own, wanted) = (shown(&picture), shown(&target));
+    let squares: f32 = own.iter().zip(&wanted).map(|(a, b)| (a - b).powi(2)).sum();
+    let want = squares / (own.len() / 2) as f32;
+    assert!(want > 0.0 && (got / want - 1.0).abs() < 1e-5, "{got} {want}");
+    assert_eq!(values(&value(&parts, (&target, &target), &target)), [0.0]);
+    let kind = TERMS.iter().find(|t| t.name == "parts").unwrap();
+    let e = (kind.check)(&Job::new(g.as_ref(), &control), Space::W).unwrap_err();
+    assert!(e.repair().unwrap().contains("parts: 0"), "{e:?}");
+}
+
+#[test]
 fn every_term_of_pictures_has_the_slope_of_its_value() {
     let (g, control) = (generator(), Control::default());
     let network = Perceptual::new(Arc::new(random_person(3)));

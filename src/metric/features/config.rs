@@ -1,6 +1,7 @@
 //! Description of an attribute network: its shape, its outputs, the framing that it was trained on.
 
 use crate::error::{Error, Kind, Result};
+use crate::network::PartsConfig;
 use crate::safe::Safe;
 
 /// Names of the landmarks, image-left first; each has an output `_x` and one `_y`.
@@ -74,6 +75,9 @@ pub struct FeaturesConfig {
     /// degree of the output `yaw_deg`: a turned head is off the middle. Absent: they stay.
     #[serde(default)]
     pub framing_per_yaw_degree: Option<Points>,
+    /// The head that says what every pixel shows; absent: it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parts: Option<PartsConfig>,
     /// Mean of the training pictures' values on [-1, 1], and the mean of their standard deviations.
     /// A search for faces gives every window these: photographs are darker, lighter and of other
     /// contrast than the training pictures. Absent: windows stay as they are.

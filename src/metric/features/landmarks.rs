@@ -18,6 +18,30 @@ pub struct Landmarks {
 }
 
 impl Features {
+    /// The landmarks of pictures that show a face near the training framing: more exact there than
+    /// [`Features::landmarks`], and nowhere outside the picture. `None` where the network tells no
+    /// points.
+    ///
+    /// # Shapes
+    /// `[N, C, H, W]` → N times five places in pixels of the picture given
+    ///
+    /// # Errors
+    /// For pictures of other channels than the network reads.
+    pub fn points(&self, pictures: &Tensor) -> Result<Option<Vec<Points>>> {
+        let Some(head) = &self.parts else { return Ok(None) };
+        let Some(shares) = head.points(&self.activations(pictures)?)? else { return Ok(None) };
+        let (_, _, h, w) = pictures.dims4()?;
+        let rows = shares.flatten_from(1)?.to_dtype(DType::F64)?.to_vec2::<f64>()?;
+        let place = |row: &Vec<f64>| {
+            let mut points = Points::default();
+            for (point, [x, y]) in points.iter_mut().zip(row.as_chunks().0) {
+                *point = [x * w as f64, y * h as f64];
+            }
+            points
+        };
+        Ok(Some(rows.iter().map(place).collect()))
+    }
+
     /// The landmarks of every picture.
     ///
     /// # Shapes

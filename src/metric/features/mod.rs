@@ -12,7 +12,7 @@ pub use landmarks::Landmarks;
 pub use readings::{Finding, Level};
 
 use crate::error::{Error, Result};
-use crate::network::{Trunk, resize_to};
+use crate::network::{PartsHead, Trunk, resize_to};
 use crate::safe::Safe;
 use crate::tensor::linear;
 use crate::weights::Weights;
@@ -26,12 +26,13 @@ pub struct Features {
     trunk: Trunk,
     head_weight: Tensor,
     head_bias: Tensor,
+    parts: Option<PartsHead>,
     name: String,
 }
 
 impl Features {
     /// Builds the network from its tensors: `conv{i}` as [`Trunk::take`] reads them, `head.weight
-    /// [outputs, C · grid²]`, `head.bias`.
+    /// [outputs, C · grid²]`, `head.bias`, and those of [`PartsHead::take`] where it tells parts.
     ///
     /// # Errors
     /// When the configuration contradicts itself, or a tensor is missing, has another shape, or is
@@ -54,8 +55,11 @@ impl Features {
         let head = [config.outputs.len(), trunk.outputs() * config.grid * config.grid];
         let head_weight = weights.take("head.weight", &head)?.to_device(device)?;
         let head_bias = weights.take("head.bias", &head[..1])?.to_device(device)?;
+        let told = (&trunk, config.leaky);
+        let parts = config.parts.as_ref();
+        let parts = parts.map(|p| PartsHead::take(&mut weights, p, told, device)).transpose()?;
         weights.finish()?;
-        Ok(Self { config, trunk, head_weight, head_bias, name: name.into() })
+        Ok(Self { config, trunk, head_weight, head_bias, parts, name: name.into() })
     }
 
     /// Its name, as printed in definitions.
@@ -99,6 +103,16 @@ impl Features {
         eps: f64,
     ) -> Result<Option<Tensor>> {
         self.trunk.unit_distance(&self.fitted(pictures)?, targets, eps)
+    }
+
+    /// How probably every place shows each part of a face, as named in its configuration; `None`
+    /// where it tells no parts.
+    ///
+    /// # Shapes
+    /// `[N, C, H, W]` → `[N, parts, S, S]` in [0, 1], with gradients.
+    pub fn parts(&self, pictures: &Tensor) -> Result<Option<Tensor>> {
+        let Some(head) = &self.parts else { return Ok(None) };
+        Ok(Some(head.shown(&self.activations(pictures)?)?))
     }
 
     /// Attribute scores in their own units (years, degrees; probabilities in [0, 1]; the classes of
@@ -149,6 +163,7 @@ impl Features {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::network::PartsConfig;
     use crate::rng::Rng;
 
     type Parts = std::collections::BTreeMap<String, Tensor>;
@@ -172,13 +187,36 @@ pub(crate) mod tests {
         )
     }
 
-    /// A random network for tests that also reads an identity of three numbers.
+    /// A random network for tests that also reads an identity of three numbers, and tells two
+    /// parts.
     pub(crate) fn random_person(channels: usize) -> Features {
+        let (config, tensors) = person(channels);
+        Features::new("random", config, held(tensors), &Device::Cpu).unwrap()
+    }
+
+    fn person(channels: usize) -> (FeaturesConfig, Parts) {
         let identity =
             |i: usize| serde_json::json!({"name": format!("identity_{i:02}"), "group": "identity"});
         let outputs = serde_json::json!([{"name": "age"}, identity(0), identity(1), identity(2)]);
-        let (config, tensors) = layout(channels, outputs);
-        Features::new("random", config, held(tensors), &Device::Cpu).unwrap()
+        let (mut config, mut tensors) = layout(channels, outputs);
+        config.parts =
+            Some(PartsConfig { taps: vec![0, 2], classes: vec!["skin".into(), "hair".into()], points: false });
+        let mut rng = Rng::new(6);
+        let shapes: [(&str, &[usize]); 7] = [
+            ("tap0.weight", &[5, 4, 1, 1]),
+            ("tap1.weight", &[5, 8, 1, 1]),
+            ("bias", &[5]),
+            ("mix.weight", &[6, 5, 3, 3]),
+            ("mix.bias", &[6]),
+            ("out.weight", &[2, 6, 1, 1]),
+            ("out.bias", &[2]),
+        ];
+        for (name, shape) in shapes {
+            let values = rng.normals(shape.iter().product());
+            let tensor = Tensor::from_vec(values, shape, &Device::Cpu).unwrap();
+            tensors.insert(format!("parts.{name}"), (tensor * 0.4).unwrap());
+        }
+        (config, tensors)
     }
 
     /// A random network of one channel with these outputs, for tests.
@@ -277,6 +315,43 @@ pub(crate) mod tests {
         tensors.remove("conv1.bias");
         let e = refused(&tensors).err().unwrap();
         assert!(e.message().contains("conv1.bias"));
+    }
+
+    #[test]
+    fn parts_are_told_for_every_place_of_the_first_map() {
+        let net = random_person(1);
+        let x = Tensor::from_vec(Rng::new(1).normals(2 * 64), (2, 1, 8, 8), &Device::Cpu).unwrap();
+        let parts = net.parts(&x).unwrap().unwrap();
+        assert_eq!(parts.dims(), [2, 2, 8, 8]);
+        let sums = parts.sum(1).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        assert!(sums.iter().all(|s| (s - 1.0).abs() < 1e-6));
+        let alone = net.parts(&x.narrow(0, 1, 1).unwrap()).unwrap().unwrap();
+        let of = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        assert_eq!(of(&alone), of(&parts.narrow(0, 1, 1).unwrap()));
+        assert!(random(1).parts(&x).unwrap().is_none());
+    }
+
+    #[test]
+    fn parts_that_do_not_fit_the_trunk_are_refused() {
+        let refused = |change: &dyn Fn(&mut FeaturesConfig, &mut Parts)| {
+            let (mut config, mut tensors) = person(1);
+            change(&mut config, &mut tensors);
+            Features::new("f", config, held(tensors), &Device::Cpu).err().unwrap().to_string()
+        };
+        let with = |taps: &[usize], classes: &[&str]| {
+            let classes = classes.iter().map(|c| (*c).to_owned()).collect();
+            Some(PartsConfig { taps: taps.to_vec(), classes, points: false })
+        };
+        let e = refused(&|c, _| c.parts = with(&[0, 3], &["skin", "hair"]));
+        assert!(e.contains("map 3 that it does not have"), "{e}");
+        let e = refused(&|c, _| c.parts = with(&[0, 2], &["skin"]));
+        assert!(e.contains("2 outputs, 1 are named"), "{e}");
+        let e = refused(&|c, _| c.parts = with(&[], &["skin", "hair"]));
+        assert!(e.contains("read no map"), "{e}");
+        let e = refused(&|c, _| c.parts = None);
+        assert!(e.contains("parts."), "{e}");
+        let e = refused(&|_, t| drop(t.remove("parts.mix.bias")));
+        assert!(e.contains("parts.mix.bias"), "{e}");
     }
 
     #[test]
