@@ -24,6 +24,7 @@ mod degrade;
 mod domain;
 mod evaluate;
 mod far;
+mod frozen;
 mod hash;
 mod job;
 mod ladder;
@@ -141,6 +142,8 @@ pub fn self_test(job: &Job, config: &Config) -> Result<Inversion> {
 
 #[cfg(test)]
 mod encode_tests;
+#[cfg(test)]
+mod frozen_tests;
 #[cfg(test)]
 mod judged_tests;
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use super::config::{Config, Init};
 use super::degrade::Degrader;
+use super::frozen::Frozen;
 use super::hash::content_hash;
 use super::job::Job;
 use super::objective::{OF_WEIGHTS, Objective, Setup, TERMS, noise_term};
@@ -211,6 +212,8 @@ pub(super) struct Problem<'r, 'a> {
     pub beside: Option<String>,
     /// Names the run of this image, once it was needed.
     pub(super) name: OnceCell<String>,
+    /// What the phase leaves as it is that was evaluated last.
+    pub(super) frozen: RefCell<Rc<Frozen>>,
 }
 
 impl<'r, 'a> Problem<'r, 'a> {
@@ -227,6 +230,7 @@ impl<'r, 'a> Problem<'r, 'a> {
             given: Vec::new(),
             beside: None,
             name: OnceCell::new(),
+            frozen: RefCell::default(),
         };
         problem.given = problem.found_with_start()?;
         Ok(problem)

@@ -200,7 +200,8 @@ impl Synthesis {
         (from, taps): (Option<&Feature>, &[Tap]),
     ) -> Result<Tapped> {
         let mut tapped = Tapped::default();
-        let last = last_point(taps, 2 * self.blocks.len() - 1) / 2;
+        let end = last_point(taps, 2 * self.blocks.len());
+        let last = (end / 2).min(self.blocks.len() - 1);
         let start = from.map_or(0, |f| f.layer);
         let mut picture = from.and_then(|f| f.picture.clone());
         let mut x = match from {
@@ -224,6 +225,9 @@ impl Synthesis {
             }
             for (at, conv) in block.convs.iter().enumerate() {
                 let point = 2 * i + at;
+                if point > end {
+                    return Ok(tapped);
+                }
                 if point > start || from.is_none() {
                     x = conv.forward(&x, &styles.layers[3 * i + at], map.as_ref())?;
                 }
@@ -231,6 +235,9 @@ impl Synthesis {
                     let (map, picture) = (x.clone(), picture.clone());
                     tapped.features.push(Feature { layer: point, map, picture });
                 }
+            }
+            if end < 2 * (i + 1) {
+                return Ok(tapped);
             }
             let style = (&styles.layers[3 * i + 2] + 1.0)?;
             let colours = modulated_conv(&x, &block.rgb_weight, &style, false)?;

@@ -4,7 +4,7 @@ use super::config::{Architecture, Config, Size};
 use super::layer::{Layer, Maps, NoiseInput, Place, Plan, Shortcut, ToRgb};
 use super::styles::Styles;
 use crate::error::{Error, Result};
-use crate::generator::layers::Reader;
+use crate::generator::layers::{Reader, last_point};
 use crate::generator::{Feature, Tap, Tapped};
 use crate::tensor::{Filter, Network, RgbConv, Stage, up2};
 use candle_core::{DType, Tensor};
@@ -118,11 +118,11 @@ impl Block {
         Ok((if self.half { x.to_dtype(DType::F16)? } else { x }, behind))
     }
 
-    /// Features of the block, from those before it or from one of its own points on. `seen` is
-    /// shown the map of every point.
+    /// Features of the block, from those before it or from one of its own points on, as far as
+    /// point `last`. `seen` is shown the map of every point.
     fn features(
         &self,
-        entry: Entry,
+        (entry, last): (Entry, usize),
         walk: &mut Walk<'_>,
         seen: &mut dyn FnMut(usize, &Tensor),
     ) -> Result<Tensor> {
@@ -131,7 +131,8 @@ impl Block {
             Some(shortcut) if behind == 0 => Some(shortcut.forward(&x)?),
             _ => None,
         };
-        for (i, layer) in self.layers().enumerate() {
+        let needed = if self.shortcut.is_some() { usize::MAX } else { last.saturating_add(1) };
+        for (i, layer) in self.layers().enumerate().take(needed) {
             if i < behind {
                 walk.pass(layer);
                 continue;
@@ -373,6 +374,7 @@ impl Synthesis {
         taps: &[Tap],
     ) -> Result<Tapped> {
         let mut features = Vec::new();
+        let last = last_point(taps, usize::MAX);
         let mut first = 0;
         for block in &self.blocks {
             let points = first..first + block.points();
@@ -395,7 +397,11 @@ impl Synthesis {
                     features.push(Feature { layer, map: map.clone(), picture: so_far.clone() });
                 }
             };
-            let map = block.features(entry, &mut walk, &mut seen)?;
+            let within = last.saturating_sub(points.start);
+            let map = block.features((entry, within), &mut walk, &mut seen)?;
+            if last < points.end {
+                return Ok(Tapped { features, ..Tapped::default() });
+            }
             if block.doubles {
                 picture = picture.map(|p| up2(&p, &block.filter)).transpose()?;
             }
