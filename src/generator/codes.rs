@@ -139,7 +139,7 @@ pub fn run_from(
         if from.is_some_and(|from| layer < from.layer) {
             continue;
         }
-        if matches!(tap, Tap::Layer(wanted) if wanted < layer) {
+        if before(g, tap, layer) {
             break;
         }
         let mut reached = match from {
@@ -185,6 +185,15 @@ pub fn settled(g: &dyn Generator, parts: &Parts, (space, input): (Space, &Input)
         settled.insert(Part::Residual(layer), (whole - plain)?.detach());
     }
     Ok(settled.without(&[Part::Codes]))
+}
+
+/// Whether a point of the synthesis does not depend on the map of a layer, because it comes before.
+fn before(g: &dyn Generator, tap: Tap, layer: usize) -> bool {
+    match tap {
+        Tap::Layer(wanted) => wanted < layer,
+        Tap::Early(side) => g.spec().layers.get(layer).is_some_and(|l| l.height > side),
+        Tap::Picture | Tap::Depth => false,
+    }
 }
 
 /// The parts that change the map of a layer.

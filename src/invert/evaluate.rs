@@ -130,7 +130,7 @@ impl Inputs {
             };
             self.weights.push(vars);
             let (parts, input) = (self.parts.slice(i, 1)?, input.slice(i, 1, count)?);
-            let picture = below.picture(&*g, (&parts, space, &input))?;
+            let picture = below.picture((&*g, phase.tap()), (&parts, space, &input))?;
             self.look_aside((point, phase), (&below, &*g), (&picture, &input))?;
             pictures.push(picture);
         }
@@ -297,11 +297,11 @@ pub(super) fn evaluate(
     points.iter().enumerate().map(one).collect()
 }
 
-/// The pictures of points, without gradients.
-pub(super) fn synthesize(points: &[Point<'_, '_, '_>], parts: &Parts) -> Result<Tensor> {
+/// The pictures of points, whole or on the way, without gradients.
+pub(super) fn synthesize(points: &[Point<'_, '_, '_>], parts: &Parts, tap: Tap) -> Result<Tensor> {
     let Some(first) = points.first() else { return Err(nothing()) };
     let (space, input) = reading(points, parts)?;
-    codes::tapped(first.problem.run.job.generator, parts, space, &input, Tap::Picture)
+    codes::tapped(first.problem.run.job.generator, parts, space, &input, tap)
 }
 
 /// The weights of these layers, by their index. They are decided by the layers, not by numbers: the

@@ -80,7 +80,7 @@ pub(super) fn pictures(
         return stacked(pictures.into_iter());
     }
     let Some(first) = maps.first().filter(|_| maps.len() == points.len()) else {
-        return codes::untuned(g, parts, space, input, Tap::Picture);
+        return codes::untuned(g, parts, space, input, phase.tap());
     };
     let sums: Vec<&Tensor> = maps.iter().filter_map(|f| f.picture.as_ref()).collect();
     let feature = Feature {
@@ -122,13 +122,13 @@ impl Frozen {
     }
 
     /// The picture of the image, by a generator with its weights.
-    pub fn picture(&self, g: &dyn Generator, read: Read<'_>) -> Result<Tensor> {
+    pub fn picture(&self, (g, tap): (&dyn Generator, Tap), read: Read<'_>) -> Result<Tensor> {
         let from = match &self.reached {
             Some(Reached::Picture(picture)) => return Ok(picture.clone()),
             Some(Reached::Map(feature)) => Some(feature),
             None => None,
         };
-        codes::run_from(g, from, read, Tap::Picture)?.only(Tap::Picture)
+        codes::run_from(g, from, read, tap)?.only(tap)
     }
 
     /// The picture of the code by the generator as it was loaded: made once where `unknowns` leave
@@ -154,7 +154,7 @@ impl Frozen {
 fn floor(phase: &Phase<'_>, layers: usize) -> Option<Floor> {
     let u = phase.unknowns;
     let early = u.code || u.noise || u.pose || u.line || u.composed.is_some();
-    if early || phase.schedule.w_noise {
+    if early || phase.schedule.w_noise || phase.side.is_some() {
         return None;
     }
     let behind = match u.weights.map(|tuning| tuning.layers) {

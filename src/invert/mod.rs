@@ -19,6 +19,7 @@
 
 mod check;
 mod checkpoint;
+mod coarse;
 mod config;
 mod degrade;
 mod domain;
@@ -140,6 +141,8 @@ pub fn self_test(job: &Job, config: &Config) -> Result<Inversion> {
     invert(job, &picture, config)
 }
 
+#[cfg(test)]
+mod coarse_tests;
 #[cfg(test)]
 mod encode_tests;
 #[cfg(test)]

@@ -192,6 +192,12 @@ impl Synthesis {
         Ok(layers)
     }
 
+    /// Sides of the pictures on the way to the whole one.
+    pub(super) fn early_sides(&self) -> Vec<usize> {
+        let all = self.blocks.iter().map(|block| block.side);
+        all.take(self.blocks.len().saturating_sub(1)).collect()
+    }
+
     /// Runs to the requested points; two points a block, after its convolutions.
     pub(super) fn tapped(
         &self,
@@ -245,12 +251,15 @@ impl Synthesis {
                 Some(picture) => (picture + colours)?,
                 None => colours,
             };
+            if taps.contains(&Tap::Early(block.side)) {
+                tapped.picture = Some(in_range(&sum)?);
+                return Ok(tapped);
+            }
             let doubles = i + 1 < self.blocks.len();
             picture = Some(if doubles { blur(&bilinear2(&sum)?)? } else { sum });
         }
         if taps.contains(&Tap::Picture) {
-            // The code's range [0, 1] as [-1, 1].
-            tapped.picture = picture.map(|p| p.affine(2.0, -1.0)).transpose()?;
+            tapped.picture = picture.as_ref().map(in_range).transpose()?;
         }
         Ok(tapped)
     }
@@ -271,4 +280,9 @@ impl Synthesis {
         let (weight, bias) = &self.initial;
         Ok(bias_act(&conv2d(&x, weight, 1, 1)?, bias, Activation::LINEAR)?)
     }
+}
+
+/// The code's range [0, 1] as [-1, 1].
+fn in_range(picture: &Tensor) -> Result<Tensor> {
+    Ok(picture.affine(2.0, -1.0)?)
 }
