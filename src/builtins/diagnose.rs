@@ -150,6 +150,7 @@ fn short(config: &Config, steps: usize) -> Config {
         restarts: 1,
         until: None,
         plateau: None,
+        coarse: None,
         checkpoint: None,
         ..config.clone()
     };

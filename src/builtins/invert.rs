@@ -306,6 +306,7 @@ fn config(args: &Args, model: &Loaded, ctx: &Context<'_>) -> Result<Config> {
         }
     }
     c.degrade = degrade::strengths(args)?;
+    c.coarse = args.count("coarse")?.or(c.coarse);
     c.lpips = path(args, "lpips_net").map(|net| (net, path(args, "lpips_heads")));
     (c.recogniser, c.encoder) = (path(args, "identity_net"), path(args, "encoder"));
     c.w_encoder = path(args, "w_encoder");

@@ -104,16 +104,51 @@ pub fn run_untuned(
     input: &Input,
     tap: Tap,
 ) -> Result<Tapped> {
+    run_from(g, None, (parts, space, input), tap)
+}
+
+/// The map of a layer before the codes' own changes of it, with what families sum up of the picture
+/// until there: where [`run_from`] goes on.
+///
+/// # Errors
+/// As [`tapped`].
+pub fn unchanged(
+    g: &dyn Generator,
+    (parts, space, input): (&Parts, Space, &Input),
+    layer: usize,
+) -> Result<Feature> {
+    let below = parts.clone().without(&changes_of(layer));
+    run_from(g, None, (&below, space, input), Tap::Layer(layer))?.feature()
+}
+
+/// As [`run_untuned`], from a map that [`unchanged`] gave of the same codes.
+///
+/// # Errors
+/// As [`tapped`].
+pub fn run_from(
+    g: &dyn Generator,
+    from: Option<&Feature>,
+    (parts, space, input): (&Parts, Space, &Input),
+    tap: Tap,
+) -> Result<Tapped> {
     let input = &pose::seen(g, parts, input)?;
     let given = space;
     let (space, data) = spaces::synthesised(g, &parts.located()?, space, input)?;
-    let mut at: Option<Feature> = None;
+    let mut at = from.cloned();
     for layer in parts.changed_layers() {
-        if matches!(tap, Tap::Layer(wanted) if wanted < layer) {
+        if from.is_some_and(|from| layer < from.layer) {
+            continue;
+        }
+        if before(g, tap, layer) {
             break;
         }
-        let run = g.run(&start(at.as_ref(), space, &data), input, &[Tap::Layer(layer)])?;
-        let mut reached = run.feature()?;
+        let mut reached = match from {
+            Some(from) if from.layer == layer => from.clone(),
+            _ => {
+                let run = g.run(&start(at.as_ref(), space, &data), input, &[Tap::Layer(layer)])?;
+                run.feature()?
+            }
+        };
         reached.map = compose::composed(g, parts, (given, input), (layer, reached.map))?;
         if let Some(scale) = parts.get(Part::Scale(layer)) {
             fits(scale, &reached.map, ("a scale", layer))?;
@@ -150,6 +185,20 @@ pub fn settled(g: &dyn Generator, parts: &Parts, (space, input): (Space, &Input)
         settled.insert(Part::Residual(layer), (whole - plain)?.detach());
     }
     Ok(settled.without(&[Part::Codes]))
+}
+
+/// Whether a point of the synthesis does not depend on the map of a layer, because it comes before.
+fn before(g: &dyn Generator, tap: Tap, layer: usize) -> bool {
+    match tap {
+        Tap::Layer(wanted) => wanted < layer,
+        Tap::Early(side) => g.spec().layers.get(layer).is_some_and(|l| l.height > side),
+        Tap::Picture | Tap::Depth => false,
+    }
+}
+
+/// The parts that change the map of a layer.
+fn changes_of(layer: usize) -> [Part; 3] {
+    [Part::Residual(layer), Part::Shares(layer), Part::Scale(layer)]
 }
 
 /// A map with a residual of its layer.

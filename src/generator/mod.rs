@@ -15,6 +15,7 @@ mod compose;
 pub mod dcgan;
 #[cfg(test)]
 pub mod dummy_family;
+mod early;
 pub mod eg3d;
 pub mod export;
 pub mod family;
@@ -41,6 +42,7 @@ pub mod whitening;
 pub use affine::{Affine, Pointwise};
 pub use batches::{batch_size, depths, each_batch, maps, pictures};
 pub use camera::{CAMERA, Camera, Orbit};
+pub use early::not_on_the_way;
 pub use input::{Input, Noise, Transform};
 pub use layers::Named;
 pub use load::{convert, load};
@@ -245,6 +247,9 @@ pub enum Tap {
     Layer(usize),
     /// The picture.
     Picture,
+    /// The picture of this height that the layers up to it have summed up, one of
+    /// [`Generator::early_sides`]; requested alone.
+    Early(usize),
     /// The depth map of a scene, in generators that have a camera.
     Depth,
 }
@@ -279,7 +284,7 @@ impl Tapped {
         let missing = |what: &str| Error::runtime(format!("the generator gave no {what}"));
         match tap {
             Tap::Layer(_) => Ok(self.feature()?.map),
-            Tap::Picture => self.picture.ok_or_else(|| missing("picture")),
+            Tap::Picture | Tap::Early(_) => self.picture.ok_or_else(|| missing("picture")),
             Tap::Depth => self.depth.ok_or_else(|| missing("depth")),
         }
     }
@@ -328,6 +333,12 @@ pub trait Generator: Send + Sync {
     /// # Errors
     /// For a code of another space or other sizes, and a layer that does not exist.
     fn run(&self, start: &Start<'_>, input: &Input, taps: &[Tap]) -> Result<Tapped>;
+
+    /// Heights of the pictures on the way to the whole one, the smallest first: those of families
+    /// that sum the picture over the resolutions. Empty where there are none.
+    fn early_sides(&self) -> Vec<usize> {
+        Vec::new()
+    }
 
     /// The mean of the codes of a space over the prior, without `N`; `None` where it is not stored.
     /// Of a generator with a mean for every class, the mean of these.
@@ -431,10 +442,10 @@ fn check_points(spec: &Spec, n: usize, from: Option<&Feature>, taps: &[Tap]) -> 
         return Err(Error::runtime(message).hint("depth is for generators with a camera: EG3D"));
     }
     for tap in taps {
-        if let Tap::Layer(layer) = *tap
-            && layer >= all
-        {
-            return Err(missing(layer));
+        match *tap {
+            Tap::Layer(layer) if layer >= all => return Err(missing(layer)),
+            Tap::Early(side) => return Err(early::not_on_the_way(spec, side, &[])),
+            _ => {}
         }
     }
     let Some(feature) = from else { return Ok(()) };

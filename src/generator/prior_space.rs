@@ -124,6 +124,10 @@ impl Generator for Keeping {
         self.generator.run(start, input, taps)
     }
 
+    fn early_sides(&self) -> Vec<usize> {
+        self.generator.early_sides()
+    }
+
     fn mean(&self, space: Space) -> Option<&Tensor> {
         self.generator.mean(space)
     }

@@ -1,5 +1,6 @@
 //! Checks of a configuration before anything runs; every refusal names its repair.
 
+use super::coarse;
 use super::config::{Config, Init, Method};
 use super::degrade::{self, Degrader};
 use super::job::Job;
@@ -110,6 +111,7 @@ impl Config {
         self.method.check_residual(job.residual.is_some(), &spec.name)?;
         self.method.check_space(self.space)?;
         self.check_numbers(job)?;
+        coarse::check(job, self)?;
         check_labels(job)?;
         if let Some(mask) = &self.mask {
             mask.check((spec.height, spec.width))?;

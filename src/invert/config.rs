@@ -155,6 +155,10 @@ pub struct Config {
     /// What happens to the generator's pictures before they are compared, by name
     /// ([`super::DEGRADATIONS`]).
     pub degrade: Numbers,
+    /// Height of the pictures that the first part of the steps compares, one that the generator has
+    /// on the way to the whole one ([`crate::generator::Generator::early_sides`]); `None` for
+    /// whole pictures from the first step on.
+    pub coarse: Option<usize>,
     /// Weights of the pixels; without a mask all count fully.
     pub mask: Option<Mask>,
     /// Whether the noise maps are searched as well.
@@ -202,6 +206,7 @@ impl Config {
             discriminator: None,
             levels: None,
             degrade: Numbers::default(),
+            coarse: None,
             mask: None,
             noise: method.noise || space == Space::N,
             pose: false,
@@ -399,7 +404,7 @@ impl Config {
             .collect();
         Ok(format!(
             "invert space {} method {}{passes} steps {}{restarts}{lr}{own} init {}{weights} noise {} \
-             noise_regularise {} seed {}{}{}{}{}{}{}{}",
+             noise_regularise {} seed {}{}{}{}{}{}{}{}{}",
             self.space,
             self.method.name,
             self.steps_taken(),
@@ -417,6 +422,7 @@ impl Config {
             self.until.map(|loss| format!(" until {loss}")).unwrap_or_default(),
             self.plateau.map(|share| format!(" plateau {share}")).unwrap_or_default(),
             self.levels.map(|k| format!(" levels {k}")).unwrap_or_default(),
+            self.coarse.map(|side| format!(" coarse {side}")).unwrap_or_default(),
         ))
     }
 }

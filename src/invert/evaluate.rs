@@ -5,16 +5,18 @@
 
 use super::degrade::mimicked;
 use super::far;
+use super::frozen::{self, Frozen};
 use super::objective::{Aside, Beside, Loss, OF_WEIGHTS, Objective, normalise};
 use super::phase::{Layers, Normalise, Phase};
 use super::problem::Problem;
 use crate::error::{Error, Result};
-use crate::generator::{self, Input, Noise, Tap, codes};
+use crate::generator::{self, Generator, Input, Noise, Tap, codes};
 use crate::latent::{Part, Parts};
 use crate::space::Space;
 use candle_core::backprop::GradStore;
 use candle_core::{DType, Tensor, Var};
 use std::rc::Rc;
+use std::sync::Arc;
 
 /// Position of one image of the batch in the search.
 #[derive(Clone, Copy)]
@@ -116,39 +118,44 @@ impl Inputs {
         let (space, input) = reading(points, &self.parts)?;
         let g = first.problem.run.job.generator;
         if !self.parts.tune() {
-            return codes::untuned(g, &self.parts, space, &input, Tap::Picture);
+            return frozen::pictures(points, phase, (g, (&self.parts, space, &input)));
         }
-        let own = first.problem.run.weights()?;
         let count = points.len();
         let mut pictures = Vec::with_capacity(count);
         for (i, point) in points.iter().enumerate() {
-            let mut changed = codes::changed(own, point.parts)?;
-            let mut vars = Vec::new();
-            if let Some(tuning) = phase.unknowns.weights {
-                let searched = tuned(point, tuning.layers)?;
-                for (k, name) in own.keys().enumerate().filter(|(k, _)| searched.contains(k)) {
-                    let Some(weight) = changed.get_mut(name) else { continue };
-                    let var = Var::from_tensor(weight)?;
-                    *weight = var.as_tensor().clone();
-                    vars.push((k, var));
-                }
-            }
+            let below = frozen::below(point, phase)?;
+            let (g, vars) = match &below.generator {
+                Some(g) => (g.clone(), Vec::new()),
+                None => searched(point, phase)?,
+            };
             self.weights.push(vars);
             let (parts, input) = (self.parts.slice(i, 1)?, input.slice(i, 1, count)?);
-            let g = g.with_weights(&changed)?;
-            let picture = codes::untuned(&*g, &parts, space, &input, Tap::Picture)?;
-            let (problem, pivot) = (point.problem, point.parts.point());
-            let due = far::due(phase, point.step);
-            if due && phase.holds_weights("locality") {
-                self.far.push(far::pictures(problem, (pivot, point.step), &*g, &input)?);
-            }
-            if due && phase.holds_weights("edits") {
-                let at = (pivot, &picture, point.step);
-                self.edited.push(far::edited(problem, at, &*g, &input)?);
-            }
+            let picture = below.picture((&*g, phase.tap()), (&parts, space, &input))?;
+            self.look_aside((point, phase), (&below, &*g), (&picture, &input))?;
             pictures.push(picture);
         }
         stacked(pictures.iter())
+    }
+
+    /// Draws the pictures of other codes that hold tuned weights, where they are due.
+    fn look_aside(
+        &mut self,
+        (point, phase): (&Point<'_, '_, '_>, &Phase<'_>),
+        (below, g): (&Frozen, &dyn Generator),
+        (picture, input): (&Tensor, &Input),
+    ) -> Result<()> {
+        let (problem, pivot) = (point.problem, point.parts.point());
+        let due = far::due(phase, point.step);
+        if due && phase.holds_weights("locality") {
+            self.far.push(far::pictures(problem, (pivot, point.step), g, input)?);
+        }
+        if due && phase.holds_weights("edits") {
+            let untouched =
+                below.untouched(phase.unknowns, || far::untouched(problem, pivot, input))?;
+            let at = (pivot, [picture, &untouched], point.step);
+            self.edited.push(far::edited(problem, at, g, input)?);
+        }
+        Ok(())
     }
 
     /// The gradients of one image's unknowns, in the order of its parts.
@@ -195,12 +202,33 @@ impl Inputs {
     }
 }
 
+/// The generator with the weights that an image has changed, and those of them that are searched as
+/// variables, by their index.
+fn searched(
+    point: &Point<'_, '_, '_>,
+    phase: &Phase<'_>,
+) -> Result<(Arc<dyn Generator>, Vec<(usize, Var)>)> {
+    let run = point.problem.run;
+    let own = run.weights()?;
+    let (mut changed, mut vars) = (codes::changed(own, point.parts)?, Vec::new());
+    if let Some(tuning) = phase.unknowns.weights {
+        let searched = tuned(point, tuning.layers)?;
+        for (k, name) in own.keys().enumerate().filter(|(k, _)| searched.contains(k)) {
+            let Some(weight) = changed.get_mut(name) else { continue };
+            let var = Var::from_tensor(weight)?;
+            *weight = var.as_tensor().clone();
+            vars.push((k, var));
+        }
+    }
+    Ok((run.job.generator.with_weights(&changed)?, vars))
+}
+
 fn nothing() -> Error {
     Error::runtime("there is nothing to search")
 }
 
 /// The space of the codes of a batch, and what the generator reads besides them.
-fn reading(points: &[Point<'_, '_, '_>], parts: &Parts) -> Result<(Space, Input)> {
+pub(super) fn reading(points: &[Point<'_, '_, '_>], parts: &Parts) -> Result<(Space, Input)> {
     let Some(first) = points.first() else { return Err(nothing()) };
     let labels = labels_of(points.iter().map(|p| p.problem))?;
     Ok((first.problem.run.code_space(parts.point()), read_by(parts, labels)))
@@ -269,11 +297,11 @@ pub(super) fn evaluate(
     points.iter().enumerate().map(one).collect()
 }
 
-/// The pictures of points, without gradients.
-pub(super) fn synthesize(points: &[Point<'_, '_, '_>], parts: &Parts) -> Result<Tensor> {
+/// The pictures of points, whole or on the way, without gradients.
+pub(super) fn synthesize(points: &[Point<'_, '_, '_>], parts: &Parts, tap: Tap) -> Result<Tensor> {
     let Some(first) = points.first() else { return Err(nothing()) };
     let (space, input) = reading(points, parts)?;
-    codes::tapped(first.problem.run.job.generator, parts, space, &input, Tap::Picture)
+    codes::tapped(first.problem.run.job.generator, parts, space, &input, tap)
 }
 
 /// The weights of these layers, by their index. They are decided by the layers, not by numbers: the

@@ -48,8 +48,21 @@ pub(super) fn pictures(
     Ok([picture(tuned)?, picture(own)?.detach()])
 }
 
+/// The picture of the code `pivot` `[1, …]` by the untouched generator, `[1, C, H, W]`.
+///
+/// # Errors
+/// When a tensor operation fails.
+pub(super) fn untouched(
+    problem: &Problem<'_, '_>,
+    pivot: &Tensor,
+    input: &Input,
+) -> Result<Tensor> {
+    let (own, space) = (problem.run.job.generator, problem.run.code_space(pivot));
+    codes::untuned(own, &Parts::of(pivot.detach()), space, input, Tap::Picture)
+}
+
 /// The picture of a random edit of the code `pivot` `[1, …]`, and what it should be: `picture`,
-/// that of the code itself, changed as the untouched generator changes its own. Each
+/// that of the code itself, changed as the untouched generator changes its own, `before`. Each
 /// `[1, C, H, W]`, the first with gradients into the tuned weights. The edit is a part of the way
 /// between two samples, and a step has one of its own.
 ///
@@ -57,7 +70,7 @@ pub(super) fn pictures(
 /// When a tensor operation fails.
 pub(super) fn edited(
     problem: &Problem<'_, '_>,
-    (pivot, picture, step): (&Tensor, &Tensor, usize),
+    (pivot, [picture, before], step): (&Tensor, [&Tensor; 2], usize),
     tuned: &dyn Generator,
     input: &Input,
 ) -> Result<[Tensor; 2]> {
@@ -66,12 +79,11 @@ pub(super) fn edited(
     let [from, to] =
         [sampled(problem, &mut rng, (space, input))?, sampled(problem, &mut rng, (space, input))?];
     let share = EDITS[0] + (EDITS[1] - EDITS[0]) * rng.uniform();
-    let pivot = pivot.detach();
-    let moved = (&pivot + ((to - from)? * share)?)?;
+    let moved = (pivot.detach() + ((to - from)? * share)?)?;
     let picture_of = |g: &dyn Generator, code: &Tensor| {
         codes::untuned(g, &Parts::of(code.clone()), space, input, Tap::Picture)
     };
-    let change = (picture_of(own, &moved)? - picture_of(own, &pivot)?)?;
+    let change = (picture_of(own, &moved)? - before)?;
     Ok([picture_of(tuned, &moved)?, (picture + change)?.detach()])
 }
 

@@ -108,6 +108,7 @@ impl Rung {
             weights: config.weights.clone().only(meant),
             // A checkpoint holds one run; the rungs would fight over it.
             checkpoint: None,
+            coarse: None,
             ..config.clone()
         };
         rung.lr = rung.usual_lr();

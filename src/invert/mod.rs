@@ -19,11 +19,13 @@
 
 mod check;
 mod checkpoint;
+mod coarse;
 mod config;
 mod degrade;
 mod domain;
 mod evaluate;
 mod far;
+mod frozen;
 mod hash;
 mod job;
 mod ladder;
@@ -140,7 +142,11 @@ pub fn self_test(job: &Job, config: &Config) -> Result<Inversion> {
 }
 
 #[cfg(test)]
+mod coarse_tests;
+#[cfg(test)]
 mod encode_tests;
+#[cfg(test)]
+mod frozen_tests;
 #[cfg(test)]
 mod judged_tests;
 #[cfg(test)]

@@ -126,6 +126,7 @@ fn locality_is_the_official_one() {
         job: &job,
         space: Space::W,
         targets: target,
+        early: false,
         labels: None,
         levels: None,
         sigma: &|| Ok(1.0),

@@ -3,6 +3,7 @@
 use super::layerwise::Tolerance;
 use super::optimize::Optimizer;
 use super::schedule::{Curve, w_noise};
+use crate::generator::Tap;
 use crate::latent::Part;
 use crate::network::Encoder;
 
@@ -12,6 +13,8 @@ use crate::network::Encoder;
 const TUNED: f64 = 1.1;
 const FAR: f64 = 0.35;
 const EDITED: f64 = 0.45;
+/// What a step costs that compares pictures on the way, of half the side.
+const EARLY: f64 = 0.5;
 
 /// Variables that a phase optimises; all others keep their values.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -164,17 +167,25 @@ pub struct Schedule {
     pub at: f64,
     /// Whether the code is evaluated with the projector's fading noise on it.
     pub w_noise: bool,
+    /// The part of both that the phase runs through, in [0, 1].
+    pub part: [f64; 2],
 }
 
 impl Schedule {
     /// The learning rate at a step, of `steps`.
     pub fn rate_of(&self, step: usize, steps: usize) -> f64 {
-        self.rate * self.curve.at((step as f64 + self.at) / steps.max(1) as f64)
+        self.rate * self.curve.at(self.place(step as f64 + self.at, steps))
+    }
+
+    /// The place in the whole schedule of so many steps, of `steps` of the phase.
+    fn place(&self, taken: f64, steps: usize) -> f64 {
+        let [from, to] = self.part;
+        from + (to - from) * (taken / steps.max(1) as f64)
     }
 
     /// The deviation of the noise on w at a step, of `steps`, in σ_w.
     pub fn w_noise_of(&self, step: usize, steps: usize) -> f64 {
-        if self.w_noise { w_noise(step as f64 / steps.max(1) as f64) } else { 0.0 }
+        if self.w_noise { w_noise(self.place(step as f64, steps)) } else { 0.0 }
     }
 }
 
@@ -212,6 +223,8 @@ pub struct Phase<'a> {
     pub counted: Region,
     /// Where a residual is searched; elsewhere it keeps its value.
     pub searched: Region,
+    /// Height of the picture that is compared, where it is one on the way to the whole picture.
+    pub side: Option<usize>,
     /// Source of the next point.
     pub mover: Mover<'a>,
     /// Learning rate and w noise.
@@ -230,6 +243,11 @@ pub struct Phase<'a> {
 }
 
 impl Phase<'_> {
+    /// The point of the synthesis that it compares.
+    pub(super) fn tap(&self) -> Tap {
+        self.side.map_or(Tap::Picture, Tap::Early)
+    }
+
     /// Whether it reads gradients.
     pub(super) fn gradients(&self) -> bool {
         match &self.mover {
@@ -253,7 +271,8 @@ impl Phase<'_> {
     pub(super) fn cost(&self) -> f64 {
         let tuned = if self.unknowns.weights.is_some() { TUNED } else { 0.0 };
         let aside = |term: &str, cost: f64| if self.holds_weights(term) { cost } else { 0.0 };
-        1.0 + tuned + aside("locality", FAR) + aside("edits", EDITED)
+        let code = if self.side.is_some() { EARLY } else { 1.0 };
+        code + tuned + aside("locality", FAR) + aside("edits", EDITED)
     }
 
     /// Whether it is made of passes of an encoder.

@@ -1,7 +1,9 @@
 //! One image to invert: its target, its random numbers, and what it starts with.
 
+use super::coarse;
 use super::config::{Config, Init};
 use super::degrade::Degrader;
+use super::frozen::Frozen;
 use super::hash::content_hash;
 use super::job::Job;
 use super::objective::{OF_WEIGHTS, Objective, Setup, TERMS, noise_term};
@@ -51,7 +53,7 @@ impl<'a> Run<'a> {
         let mask = mask.map(|m| m.to_device(job.generator.device())).transpose()?;
         let size = [spec.channels, spec.height, spec.width];
         let degrader = Degrader::new(&config.degrade, size, job.generator.device())?.map(Arc::new);
-        let phases = (config.method.plan)(job, &config)?;
+        let phases = coarse::plan(job, &config)?;
         if phases.is_empty() {
             return Err(Error::runtime(format!("method {:?} has no phases", config.method)));
         }
@@ -147,6 +149,10 @@ impl<'a> Run<'a> {
         noise: bool,
     ) -> Result<Objective<'a>> {
         let recipe = &phase.objective;
+        let targets = match phase.side {
+            Some(side) => &coarse::small(targets, side)?,
+            None => targets,
+        };
         let mut objective = Objective::new(targets, (self.degrader.clone(), recipe.limited))?;
         if let Some(mask) = &self.mask {
             objective = objective.masked(mask)?;
@@ -159,6 +165,7 @@ impl<'a> Run<'a> {
             job: &self.job,
             space: self.config.space,
             targets: &compared,
+            early: phase.side.is_some(),
             labels,
             levels: self.config.levels,
             sigma: &|| Ok(self.prior.w()?.sigma),
@@ -211,6 +218,8 @@ pub(super) struct Problem<'r, 'a> {
     pub beside: Option<String>,
     /// Names the run of this image, once it was needed.
     pub(super) name: OnceCell<String>,
+    /// What the phase leaves as it is that was evaluated last.
+    pub(super) frozen: RefCell<Rc<Frozen>>,
 }
 
 impl<'r, 'a> Problem<'r, 'a> {
@@ -227,6 +236,7 @@ impl<'r, 'a> Problem<'r, 'a> {
             given: Vec::new(),
             beside: None,
             name: OnceCell::new(),
+            frozen: RefCell::default(),
         };
         problem.given = problem.found_with_start()?;
         Ok(problem)

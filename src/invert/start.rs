@@ -250,7 +250,7 @@ impl Problem<'_, '_> {
             codes.iter().map(|c| parts.clone().with(Part::Point, c.clone())).collect();
         let points: Vec<Point> =
             each.iter().map(|parts| Point { problem: self, parts, step: 0 }).collect();
-        let pictures = synthesize(&points, &parts)?;
+        let pictures = synthesize(&points, &parts, phase.tap())?;
         let targets = stacked(codes.iter().map(|_| &self.picture))?;
         let labels = self.labels.as_ref().map(|l| stacked(codes.iter().map(|_| l))).transpose()?;
         let against = Against { targets: &targets, counted: None, labels: labels.as_ref() };

@@ -71,7 +71,7 @@ pub(super) fn fresh(phase: &Phase<'_>) -> Option<Box<dyn Optimizer>> {
 fn alike(run: &Run<'_>, a: usize, b: usize) -> bool {
     let of = |k: usize| {
         let noise = |p: &Phase<'_>| p.unknowns.noise && p.objective.noise > 0.0;
-        run.phases.get(k).map(|p| (&p.objective, noise(p), p.counted, p.unknowns.residual))
+        run.phases.get(k).map(|p| (&p.objective, noise(p), p.counted, p.unknowns.residual, p.side))
     };
     a == b || of(a) == of(b)
 }

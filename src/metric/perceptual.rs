@@ -14,17 +14,26 @@ const EPS: f64 = 1e-10;
 pub struct Perceptual {
     features: Arc<Features>,
     borrowed: bool,
+    /// Whether the network sees pictures that are smaller than those of its training as they are.
+    small: bool,
 }
 
 impl Perceptual {
     /// The metric with that network.
     pub fn new(features: Arc<Features>) -> Self {
-        Self { features, borrowed: false }
+        Self { features, borrowed: false, small: false }
     }
 
     /// The metric with the network of another generator than the one in use.
     pub fn borrowed(features: Arc<Features>) -> Self {
-        Self { features, borrowed: true }
+        Self { features, borrowed: true, small: false }
+    }
+
+    /// The same whose network sees small pictures as they are, in place of enlarged: faster, with
+    /// other numbers.
+    #[must_use]
+    pub fn of_small(&self) -> Self {
+        Self { small: true, ..self.clone() }
     }
 
     /// Whether the network is another generator's.
@@ -43,7 +52,7 @@ impl Perceptual {
     /// # Shapes
     /// `[N, C, H, W]` → one `[N, C_i, H_i · W_i]` a tap, with gradients.
     pub fn taps(&self, pictures: &Tensor) -> Result<Vec<Tensor>> {
-        self.features.activations(pictures)?.iter().skip(1).map(unit_length).collect()
+        self.features.maps(pictures, self.small)?.iter().skip(1).map(unit_length).collect()
     }
 
     /// The distance from precomputed taps: for every tap the squared difference summed over
@@ -72,7 +81,7 @@ impl Perceptual {
     /// # Shapes
     /// `[N, C, H, W]` and the taps of as many pictures → `[N]`, with gradients.
     pub fn to(&self, pictures: &Tensor, target: &[Tensor]) -> Result<Tensor> {
-        match self.features.unit_distance(pictures, target, EPS)? {
+        match self.features.unit_distance((pictures, self.small), target, EPS)? {
             Some(distance) => Ok(distance),
             None => self.between(&self.taps(pictures)?, target),
         }

@@ -156,12 +156,14 @@ impl Step {
         })
     }
 
-    /// From the input, the styles, the result and its gradient.
-    fn backward(&self, dims: [usize; 4], all: [&[f32]; 4]) -> Result<Gradients> {
+    /// From the input, the styles, the result and its gradient; `rest`: those of the noise and the
+    /// weights are wanted.
+    fn backward(&self, dims: [usize; 4], all: [&[f32]; 4], rest: bool) -> Result<Gradients> {
         let ([n, c, h, w], [x, style, _, g]) = (dims, all);
         Ok(match &self.numbers {
             Some(numbers) => {
-                numbers.backward(self.sizes(numbers, dims)?, all, self.weights.is_some())
+                let wanted = [rest && self.noise.is_some(), rest && self.weights.is_some()];
+                numbers.backward(self.sizes(numbers, dims)?, all, wanted)
             }
             None => {
                 let (x, style) = haar::backward([n, c / BANDS, h, w], [x, style, g]);
@@ -212,27 +214,30 @@ impl Run {
         Ok(last.unwrap_or_else(|| x.to_vec()))
     }
 
+    /// `wanted`: the gradient of the noise and the weights is one of those that are read.
     fn backward(
         &self,
         dims: &[[usize; 4]],
         [x, styles, rest, y, g]: [&[f32]; 5],
+        wanted: bool,
     ) -> Result<[Vec<f32>; 3]> {
         let between = self.between.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let (mut ds, mut de) = (vec![0f32; styles.len()], vec![0f32; rest.len()]);
+        let (mut ds, mut de) =
+            (vec![0f32; styles.len()], vec![0f32; if wanted { rest.len() } else { 0 }]);
         let mut gradient = None::<Vec<f32>>;
         for (k, step) in self.steps.iter().enumerate().rev() {
             let input = k.checked_sub(1).map_or(x, |before| &between[before]);
             let output = between.get(k).map_or(y, |out| out);
             let (style, after) = (self.style(step, styles), gradient.as_deref().unwrap_or(g));
-            let found = step.backward(dims[k], [input, &style, output, after])?;
+            let found = step.backward(dims[k], [input, &style, output, after], wanted)?;
             let rows = ds.chunks_exact_mut(self.width.max(1));
             for (row, own) in rows.zip(found.style.chunks_exact(step.style.len().max(1))) {
                 row[step.style.clone()].copy_from_slice(own);
             }
-            if let Some((range, _)) = &step.noise {
+            if let Some((range, _)) = step.noise.as_ref().filter(|_| wanted) {
                 de[range.clone()].copy_from_slice(&found.noise);
             }
-            if let Some(range) = &step.weights {
+            if let Some(range) = step.weights.as_ref().filter(|_| wanted) {
                 de[range.clone()].copy_from_slice(&found.weights);
             }
             gradient = Some(found.x);
@@ -271,7 +276,9 @@ impl CustomOp3 for Run {
         g: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
         let (dims, g) = (self.dims(x.shape(), styles.shape())?, g.contiguous()?);
-        let all = |t: &[&[f32]]| inside(|| self.backward(&dims, [t[0], t[1], t[2], t[3], t[4]]));
+        let wanted = maps.track_op();
+        let all =
+            |t: &[&[f32]]| inside(|| self.backward(&dims, [t[0], t[1], t[2], t[3], t[4]], wanted));
         let [dx, ds, de] = with_numbers(self.name(), &[x, styles, maps, y, &g], all)??;
         let tensor = |v: Vec<f32>, like: &Tensor| Tensor::from_vec(v, like.shape(), like.device());
         Ok((

@@ -253,8 +253,9 @@ impl Numbers {
 
     /// The gradient in front of the 1×1, `mixᵀ · (g through the activation)`, `[N, I, H, W]`; and
     /// with noise that of the sums before the activation, over the channels, `[N, H, W]`.
-    fn mixed_back(&self, z: Sizes, y: &[f32], g: &[f32]) -> [Vec<f32>; 2] {
-        let mut summed = vec![0f32; if z.maps > 0 { z.n * z.plane() } else { 0 }];
+    fn mixed_back(&self, z: Sizes, [y, g]: [&[f32]; 2], noise: bool) -> [Vec<f32>; 2] {
+        let noise = noise && z.maps > 0;
+        let mut summed = vec![0f32; if noise { z.n * z.plane() } else { 0 }];
         let (sums, parts) = (Shared::new(&mut summed), z.parts(z.i));
         let job = |shared: &Shared<'_>, job: usize| {
             let (sample, rows) = z.band(job / parts);
@@ -266,7 +267,7 @@ impl Numbers {
                     let from = (sample * z.o + o) * z.plane() + start;
                     let (y, g) = (&y[from..][..len], &g[from..][..len]);
                     // SAFETY: the first part of a band owns the band's sums.
-                    let sum = (z.maps > 0 && first == 0)
+                    let sum = (noise && first == 0)
                         .then(|| unsafe { sums.slice(sample * z.plane() + start, len) });
                     Through { y, g, act: self.act, out, sum }.run(self.isa);
                 }
@@ -328,16 +329,16 @@ impl Numbers {
         sums
     }
 
-    /// From x, the styles, the result and its gradient; with those of the weights where they are
-    /// `trained`.
+    /// From x, the styles, the result and its gradient; with those of the noise and of the weights
+    /// where they are wanted.
     pub(super) fn backward(
         &self,
         z: Sizes,
         [x, style, y, g]: [&[f32]; 4],
-        trained: bool,
+        [noisy, trained]: [bool; 2],
     ) -> Gradients {
-        let [mut gradient, mut noise] = self.mixed_back(z, y, g);
-        if z.maps == 1 && z.n > 1 {
+        let [mut gradient, mut noise] = self.mixed_back(z, [y, g], noisy);
+        if noisy && z.maps == 1 && z.n > 1 {
             let (total, others) = noise.split_at_mut(z.plane());
             for other in others.chunks_exact(z.plane().max(1)) {
                 total.iter_mut().zip(other).for_each(|(t, o)| *t += o);

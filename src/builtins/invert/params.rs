@@ -72,7 +72,7 @@ const FIRST: [Param; 9] = [
 ];
 
 /// Those after them.
-const LAST: [Param; 17] = [
+const LAST: [Param; 18] = [
     Param::optional(
         "mask",
         &[Kind::Mask],
@@ -163,6 +163,16 @@ const LAST: [Param; 17] = [
          random samples",
     )
     .whole(1, 10_000)
+    .named(),
+    Param::optional(
+        "coarse",
+        &[Kind::Number],
+        "-",
+        "the first half of the steps that search a code compares pictures of this height, which \
+         the generator has on the way to the whole one (StyleGAN2 with skips): each takes less \
+         time",
+    )
+    .whole(4, 4096)
     .named(),
     Param::optional("until", &[Kind::Number], "-", "stops once the loss is at or below this value")
         .within(0.0, 1e12)

@@ -8,7 +8,7 @@ use candle_core::Tensor;
 pub(in crate::generator) fn last_point(taps: &[Tap], end: usize) -> usize {
     let of = |tap: &Tap| match tap {
         Tap::Layer(point) => *point,
-        Tap::Picture | Tap::Depth => end,
+        Tap::Picture | Tap::Early(_) | Tap::Depth => end,
     };
     taps.iter().map(of).max().unwrap_or(0)
 }

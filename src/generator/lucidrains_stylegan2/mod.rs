@@ -25,7 +25,7 @@ pub use family::FAMILY;
 use super::layers::{
     Drawn, Named, NoiseMaps, Reader, mean_of_mapping, mean_or, replaced, styles_of,
 };
-use super::{Generator, Input, Spec, Start, Tap, Tapped};
+use super::{Generator, Input, Spec, Start, Tap, Tapped, early};
 use crate::error::Result;
 use crate::generator;
 use crate::space::Space;
@@ -119,10 +119,16 @@ impl Generator for LucidrainsStyleGan2 {
     fn run(&self, start: &Start<'_>, input: &Input, taps: &[Tap]) -> Result<Tapped> {
         let (from, space, data) = start.parts();
         let styles = self.styles(space, data)?;
-        generator::check_points(&self.spec, styles.n, from, taps)?;
+        let early = early::requested(&self.spec, &self.early_sides(), taps)?;
+        let points = if early.is_some() { &[] } else { taps };
+        generator::check_points(&self.spec, styles.n, from, points)?;
         let noise = self.noise.of(&input.noise, styles.n)?;
         let noise = noise.first().and_then(Option::as_ref);
         self.synthesis.tapped(&styles, noise, (from, taps))
+    }
+
+    fn early_sides(&self) -> Vec<usize> {
+        self.synthesis.early_sides()
     }
 
     fn mean(&self, space: Space) -> Option<&Tensor> {

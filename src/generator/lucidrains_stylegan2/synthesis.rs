@@ -192,6 +192,12 @@ impl Synthesis {
         Ok(layers)
     }
 
+    /// Sides of the pictures on the way to the whole one.
+    pub(super) fn early_sides(&self) -> Vec<usize> {
+        let all = self.blocks.iter().map(|block| block.side);
+        all.take(self.blocks.len().saturating_sub(1)).collect()
+    }
+
     /// Runs to the requested points; two points a block, after its convolutions.
     pub(super) fn tapped(
         &self,
@@ -200,7 +206,8 @@ impl Synthesis {
         (from, taps): (Option<&Feature>, &[Tap]),
     ) -> Result<Tapped> {
         let mut tapped = Tapped::default();
-        let last = last_point(taps, 2 * self.blocks.len() - 1) / 2;
+        let end = last_point(taps, 2 * self.blocks.len());
+        let last = (end / 2).min(self.blocks.len() - 1);
         let start = from.map_or(0, |f| f.layer);
         let mut picture = from.and_then(|f| f.picture.clone());
         let mut x = match from {
@@ -224,6 +231,9 @@ impl Synthesis {
             }
             for (at, conv) in block.convs.iter().enumerate() {
                 let point = 2 * i + at;
+                if point > end {
+                    return Ok(tapped);
+                }
                 if point > start || from.is_none() {
                     x = conv.forward(&x, &styles.layers[3 * i + at], map.as_ref())?;
                 }
@@ -232,18 +242,24 @@ impl Synthesis {
                     tapped.features.push(Feature { layer: point, map, picture });
                 }
             }
+            if end < 2 * (i + 1) {
+                return Ok(tapped);
+            }
             let style = (&styles.layers[3 * i + 2] + 1.0)?;
             let colours = modulated_conv(&x, &block.rgb_weight, &style, false)?;
             let sum = match picture {
                 Some(picture) => (picture + colours)?,
                 None => colours,
             };
+            if taps.contains(&Tap::Early(block.side)) {
+                tapped.picture = Some(in_range(&sum)?);
+                return Ok(tapped);
+            }
             let doubles = i + 1 < self.blocks.len();
             picture = Some(if doubles { blur(&bilinear2(&sum)?)? } else { sum });
         }
         if taps.contains(&Tap::Picture) {
-            // The code's range [0, 1] as [-1, 1].
-            tapped.picture = picture.map(|p| p.affine(2.0, -1.0)).transpose()?;
+            tapped.picture = picture.as_ref().map(in_range).transpose()?;
         }
         Ok(tapped)
     }
@@ -264,4 +280,9 @@ impl Synthesis {
         let (weight, bias) = &self.initial;
         Ok(bias_act(&conv2d(&x, weight, 1, 1)?, bias, Activation::LINEAR)?)
     }
+}
+
+/// The code's range [0, 1] as [-1, 1].
+fn in_range(picture: &Tensor) -> Result<Tensor> {
+    Ok(picture.affine(2.0, -1.0)?)
 }

@@ -191,3 +191,51 @@ fn impossible_blocks_are_refused() {
     let layer = "synthesis.b4.conv0.weight";
     assert!(changed(&|t| drop(t.insert(layer.into(), zeros(&[6, 6, 3, 3])))).contains("b4"));
 }
+
+/// Pictures on the way are the sums that the layers behind them go on from, by the engine, layer by
+/// layer and from a feature map; what is read behind them has no slope.
+#[test]
+fn pictures_on_the_way_are_the_sums_of_the_layers_up_to_them() {
+    let square = toy().build(&Device::Cpu).expect("toy");
+    for (g, sides) in [(square, [4, 8]), (build(rectangle()).expect("rectangle"), [3, 6])] {
+        assert_eq!(g.early_sides(), sides);
+        let input = Input::of(Noise::Random { seed: 2, first: 0 });
+        let rows = 2 * g.spec().num_ws * g.spec().w_dim;
+        let ws = Var::from_vec(
+            Rng::new(3).normals(rows),
+            (2, g.spec().num_ws, g.spec().w_dim),
+            &Device::Cpu,
+        );
+        let ws = ws.expect("ws");
+        let s = g.enter(Space::S, &ws, &input).expect("styles").detach();
+        for (k, side) in sides.into_iter().enumerate() {
+            let early = |start: &Start<'_>| {
+                let tapped = g.run(start, &input, &[Tap::Early(side)]).expect("early");
+                tapped.only(Tap::Early(side)).expect("picture")
+            };
+            let from = Start::Code { space: Space::WPlus, data: &ws };
+            let found = early(&from);
+            // The first layer behind it: two a block, one in the first.
+            let behind = Tap::Layer(2 * k + 1);
+            let next = g.run(&from, &input, &[behind]).and_then(|t| t.feature()).expect("feature");
+            assert!(near(&numbers(&found), &numbers(&next.picture.expect("sum"))), "{side}");
+            let styled = early(&Start::Code { space: Space::S, data: &s });
+            assert!(near(&numbers(&found), &numbers(&styled)), "{side} of styles");
+            let first = g.run(&from, &input, &[Tap::Layer(0)]).and_then(|t| t.feature());
+            let feature = &first.expect("first");
+            let entered = early(&Start::Feature { feature, space: Space::WPlus, data: &ws });
+            assert!(near(&numbers(&found), &numbers(&entered)), "{side} from a map");
+            let slopes = found.sqr().and_then(|p| p.sum_all()?.backward()).expect("backward");
+            let slope = slopes.get(&ws).expect("slope").detach();
+            for row in 0..g.spec().num_ws {
+                let own = slope.narrow(1, row, 1).expect("row");
+                let reads = numbers(&own).iter().any(|v| *v != 0.0);
+                assert_eq!(reads, row <= 2 * k + 1, "row {row} for {side}");
+            }
+        }
+        let from = Start::Code { space: Space::WPlus, data: &ws };
+        for taps in [&[Tap::Early(5)][..], &[Tap::Early(sides[0]), Tap::Picture]] {
+            assert!(g.run(&from, &input, taps).expect_err("refused").repair().is_some());
+        }
+    }
+}

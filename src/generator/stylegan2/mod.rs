@@ -32,7 +32,7 @@ pub(in crate::generator) use styles::Styles;
 pub(in crate::generator) use synthesis::Synthesis;
 
 use super::layers::{COMPUTED, Mapping, Named, NoiseMaps, Parameters, Reader, W_AVG, mean_or};
-use super::{Generator, Input, Spec, Start, Tap, Tapped};
+use super::{Generator, Input, Spec, Start, Tap, Tapped, early};
 use crate::error::{Error, Kind, Result};
 use crate::generator;
 use crate::space::Space;
@@ -179,10 +179,24 @@ impl Generator for StyleGan2 {
                     .hint("lift the code first: to(W+, code)"));
             }
         };
-        generator::check_points(&self.spec, n, from, taps)?;
+        let early = early::requested(&self.spec, &self.early_sides(), taps)?;
+        generator::check_points(&self.spec, n, from, if early.is_some() { &[] } else { taps })?;
         let stored = self.noise_maps();
         let maps = NoiseMaps::stored(stored, &self.device)?.of(&input.noise, n)?.into_iter();
-        self.synthesis.tapped(styles, maps, n, (from, taps))
+        let blocks =
+            early.and_then(|side| self.config.blocks.iter().position(|b| b.height == side));
+        match blocks {
+            Some(last) => self.synthesis.early((styles, maps, n), from, last + 1),
+            None => self.synthesis.tapped(styles, maps, n, (from, taps)),
+        }
+    }
+
+    fn early_sides(&self) -> Vec<usize> {
+        let all = match self.config.architecture {
+            Architecture::Skip => &self.config.blocks[..],
+            Architecture::Resnet | Architecture::Orig => &[],
+        };
+        all.iter().take(all.len().saturating_sub(1)).map(|b| b.height).collect()
     }
 
     fn mean(&self, space: Space) -> Option<&Tensor> {

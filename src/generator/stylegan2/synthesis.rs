@@ -4,11 +4,11 @@ use super::config::{Architecture, Config, Size};
 use super::layer::{Layer, Maps, NoiseInput, Place, Plan, Shortcut, ToRgb};
 use super::styles::Styles;
 use crate::error::{Error, Result};
-use crate::generator::layers::Reader;
+use crate::generator::layers::{Reader, last_point};
 use crate::generator::{Feature, Tap, Tapped};
 use crate::tensor::{Filter, Network, RgbConv, Stage, up2};
 use candle_core::{DType, Tensor};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// Number of highest resolutions in f16, for models that use it (the official `num_fp16_res`).
 const HALVES: u32 = 4;
@@ -90,6 +90,12 @@ impl Block {
         self.conv0.iter().chain(std::iter::once(&self.conv1))
     }
 
+    /// Styles that its layers read.
+    fn style_count(&self) -> usize {
+        let rgb = self.torgb.iter().map(|rgb| rgb.affine.outputs());
+        self.layers().map(|layer| layer.affine.outputs()).chain(rgb).sum()
+    }
+
     /// The points of the block that can be tapped and entered: every convolution, but only the end
     /// of a residual block, whose shortcut needs the block's input.
     fn points(&self) -> usize {
@@ -118,11 +124,11 @@ impl Block {
         Ok((if self.half { x.to_dtype(DType::F16)? } else { x }, behind))
     }
 
-    /// Features of the block, from those before it or from one of its own points on. `seen` is
-    /// shown the map of every point.
+    /// Features of the block, from those before it or from one of its own points on, as far as
+    /// point `last`. `seen` is shown the map of every point.
     fn features(
         &self,
-        entry: Entry,
+        (entry, last): (Entry, usize),
         walk: &mut Walk<'_>,
         seen: &mut dyn FnMut(usize, &Tensor),
     ) -> Result<Tensor> {
@@ -131,7 +137,8 @@ impl Block {
             Some(shortcut) if behind == 0 => Some(shortcut.forward(&x)?),
             _ => None,
         };
-        for (i, layer) in self.layers().enumerate() {
+        let needed = if self.shortcut.is_some() { usize::MAX } else { last.saturating_add(1) };
+        for (i, layer) in self.layers().enumerate().take(needed) {
             if i < behind {
                 walk.pass(layer);
                 continue;
@@ -226,8 +233,9 @@ fn network(blocks: &[Block], engine: Engine) -> Result<Option<Network>> {
 /// The synthesis network.
 pub(in crate::generator) struct Synthesis {
     blocks: Vec<Block>,
-    /// The same on the engine, where that can run it with frozen weights.
-    network: Option<Arc<Network>>,
+    /// The first blocks on the engine, by how many, where that can run them with frozen weights: all
+    /// of them, others once they were needed.
+    networks: Vec<OnceLock<Option<Arc<Network>>>>,
     /// Whether the engine is to run it with trained weights.
     trained: bool,
 }
@@ -264,17 +272,32 @@ impl Synthesis {
             channels = outputs;
         }
         // Trained weights change: their network is made at every pass.
-        let network = match engine {
-            Engine::Frozen => network(&blocks, engine)?.map(Arc::new),
-            _ => None,
+        let networks = match engine {
+            Engine::Frozen => vec![OnceLock::new(); blocks.len()],
+            _ => Vec::new(),
         };
-        Ok(Self { blocks, network, trained: engine == Engine::Trained })
+        let all = Self { blocks, networks, trained: engine == Engine::Trained };
+        all.frozen(all.blocks.len())?;
+        Ok(all)
+    }
+
+    /// The first blocks on the engine, where that can run them with frozen weights.
+    fn frozen(&self, count: usize) -> Result<Option<Arc<Network>>> {
+        let Some(place) = count.checked_sub(1).and_then(|i| self.networks.get(i)) else {
+            return Ok(None);
+        };
+        if let Some(known) = place.get() {
+            return Ok(known.clone());
+        }
+        let blocks = self.blocks.get(..count).unwrap_or_default();
+        let fresh = network(blocks, Engine::Frozen)?.map(Arc::new);
+        Ok(place.get_or_init(|| fresh).clone())
     }
 
     /// Whether it runs on the engine.
     #[cfg(test)]
     pub(super) fn on_engine(&self) -> bool {
-        self.network.is_some()
+        self.networks.last().and_then(OnceLock::get).is_some_and(Option::is_some)
     }
 
     /// Whether each block is in f16, from the lowest resolution on.
@@ -291,58 +314,57 @@ impl Synthesis {
     /// The styles of all layers in the order in which they run, ws `[N, num_ws, w_dim]` →
     /// `[N, s_dim]`.
     pub(super) fn styles(&self, ws: &Tensor) -> Result<Tensor> {
-        let mut styles = Styles::of_rows(ws);
-        let mut all = Vec::new();
-        for block in &self.blocks {
-            for layer in block.layers() {
-                all.push(styles.of_layer(&layer.affine)?);
-            }
-            if let Some(torgb) = &block.torgb {
-                all.push(styles.of_picture(&torgb.affine)?);
-            }
-        }
-        Ok(Tensor::cat(&all, 1)?)
+        styles_of(&self.blocks, ws)
     }
 
-    /// `n` pictures, `[N, C, H, W]`.
-    pub(super) fn forward(&self, styles: Styles<'_>, n: usize, maps: Maps) -> Result<Tensor> {
-        let trained = if self.trained { network(&self.blocks, Engine::Trained)? } else { None };
-        let Some(network) = self.network.clone().or(trained.map(Arc::new)) else {
-            return self.step_by_step(styles, n, maps);
+    /// The pictures that the first blocks, so many, have summed up, `[N, C, h, w]`; from the
+    /// constant or from a feature map.
+    ///
+    /// # Errors
+    /// When a feature map does not fit its layer.
+    pub(super) fn early(
+        &self,
+        (styles, maps, n): (Styles<'_>, Maps, usize),
+        from: Option<&Feature>,
+        count: usize,
+    ) -> Result<Tapped> {
+        if from.is_none() {
+            let picture = self.forward((styles, maps, n), count)?;
+            return Ok(Tapped { picture: Some(picture), ..Tapped::default() });
+        }
+        self.walk((Walk { styles, maps, n }, count), (None, None), from, &[Tap::Picture])
+    }
+
+    /// The `n` pictures of the first blocks, so many, `[N, C, h, w]`.
+    fn forward(
+        &self,
+        (styles, maps, n): (Styles<'_>, Maps, usize),
+        count: usize,
+    ) -> Result<Tensor> {
+        let blocks = self.blocks.get(..count).unwrap_or(&self.blocks);
+        let trained = if self.trained { network(blocks, Engine::Trained)? } else { None };
+        let Some(network) = self.frozen(count)?.or(trained.map(Arc::new)) else {
+            let walk = Walk { styles, maps, n };
+            let tapped = self.walk((walk, count), (None, None), None, &[Tap::Picture])?;
+            return tapped.only(Tap::Picture);
         };
-        let codes = if styles.given { styles.codes.clone() } else { self.styles(styles.codes)? };
-        let noise = self.flat_noise(maps, n)?;
+        let codes = if styles.given {
+            let own = blocks.iter().map(Block::style_count).sum();
+            styles.codes.narrow(1, 0, own)?.contiguous()?
+        } else {
+            styles_of(blocks, styles.codes)?
+        };
+        let noise = flat_noise(blocks, maps, n)?;
         if !self.trained {
             return Ok(network.forward(&codes, noise.as_ref())?);
         }
         let mut weights = Vec::new();
-        for block in &self.blocks {
+        for block in blocks {
             for t in block.weights()? {
                 weights.push(t.flatten_all()?);
             }
         }
         Ok(network.trained(&codes, noise.as_ref(), &Tensor::cat(&weights, 0)?)?)
-    }
-
-    /// The noise of all layers as the engine reads it, `[N or 1, T]`, scaled; `None` without noise.
-    fn flat_noise(&self, maps: Maps, n: usize) -> Result<Option<Tensor>> {
-        let scaled =
-            self.noise().zip(maps).filter_map(|(layer, map)| map.map(|map| (map, &layer.strength)));
-        let scaled = scaled.map(|(map, strength)| map.broadcast_mul(strength)?.flatten_from(1));
-        let mut flat = scaled.collect::<candle_core::Result<Vec<_>>>()?;
-        let samples = flat.iter().map(|t| t.dims()[0]).max().unwrap_or(0);
-        for map in &mut flat {
-            if map.dim(0)? != samples {
-                *map = map.broadcast_as((n, map.dim(1)?))?;
-            }
-        }
-        Ok(if flat.is_empty() { None } else { Some(Tensor::cat(&flat, 1)?) })
-    }
-
-    /// As [`Synthesis::forward`], from single operators: for any architecture.
-    fn step_by_step(&self, styles: Styles<'_>, n: usize, maps: Maps) -> Result<Tensor> {
-        let tapped = self.walk(Walk { styles, maps, n }, (None, None), None, &[Tap::Picture])?;
-        tapped.only(Tap::Picture)
     }
 
     /// Passes features and a picture through blocks that begin with no constant: the refined
@@ -360,21 +382,23 @@ impl Synthesis {
         maps: Maps,
     ) -> Result<Tensor> {
         let walk = Walk { styles, maps, n: x.dim(0)? };
+        let walk = (walk, self.blocks.len());
         self.walk(walk, (Some(x), Some(picture)), None, &[Tap::Picture])?.only(Tap::Picture)
     }
 
-    /// Runs from the constant, from features and a picture before the first block, or from a
-    /// feature map to the requested points.
+    /// Runs the first `count` blocks from the constant, from features and a picture before the first
+    /// block, or from a feature map to the requested points.
     fn walk(
         &self,
-        mut walk: Walk<'_>,
+        (mut walk, count): (Walk<'_>, usize),
         (mut x, mut picture): (Option<Tensor>, Option<Tensor>),
         from: Option<&Feature>,
         taps: &[Tap],
     ) -> Result<Tapped> {
         let mut features = Vec::new();
+        let last = last_point(taps, usize::MAX);
         let mut first = 0;
-        for block in &self.blocks {
+        for block in self.blocks.iter().take(count) {
             let points = first..first + block.points();
             first = points.end;
             let entry = match from {
@@ -395,7 +419,11 @@ impl Synthesis {
                     features.push(Feature { layer, map: map.clone(), picture: so_far.clone() });
                 }
             };
-            let map = block.features(entry, &mut walk, &mut seen)?;
+            let within = last.saturating_sub(points.start);
+            let map = block.features((entry, within), &mut walk, &mut seen)?;
+            if last < points.end {
+                return Ok(Tapped { features, ..Tapped::default() });
+            }
             if block.doubles {
                 picture = picture.map(|p| up2(&p, &block.filter)).transpose()?;
             }
@@ -412,7 +440,7 @@ impl Synthesis {
         Ok(Tapped { features, picture, ..Tapped::default() })
     }
 
-    /// As [`Synthesis::forward`], to and from any layer.
+    /// Runs to and from any layer.
     ///
     /// # Errors
     /// When a feature map does not fit its layer.
@@ -424,9 +452,40 @@ impl Synthesis {
         (from, taps): (Option<&Feature>, &[Tap]),
     ) -> Result<Tapped> {
         if from.is_none() && taps.iter().all(|t| *t == Tap::Picture) {
-            let picture = self.forward(styles, n, maps)?;
+            let picture = self.forward((styles, maps, n), self.blocks.len())?;
             return Ok(Tapped { picture: Some(picture), ..Tapped::default() });
         }
-        self.walk(Walk { styles, maps, n }, (None, None), from, taps)
+        self.walk((Walk { styles, maps, n }, self.blocks.len()), (None, None), from, taps)
     }
+}
+
+/// The styles of the layers of the first blocks, ws `[N, num_ws, w_dim]` → `[N, size]`.
+fn styles_of(blocks: &[Block], ws: &Tensor) -> Result<Tensor> {
+    let mut styles = Styles::of_rows(ws);
+    let mut all = Vec::new();
+    for block in blocks {
+        for layer in block.layers() {
+            all.push(styles.of_layer(&layer.affine)?);
+        }
+        if let Some(torgb) = &block.torgb {
+            all.push(styles.of_picture(&torgb.affine)?);
+        }
+    }
+    Ok(Tensor::cat(&all, 1)?)
+}
+
+/// The noise of all layers of these blocks as the engine reads it, `[N or 1, T]`, scaled; `None`
+/// without noise.
+fn flat_noise(blocks: &[Block], maps: Maps, n: usize) -> Result<Option<Tensor>> {
+    let noisy = blocks.iter().flat_map(Block::layers).filter_map(|l| l.noise.as_ref());
+    let scaled = noisy.zip(maps).filter_map(|(layer, map)| map.map(|map| (map, &layer.strength)));
+    let scaled = scaled.map(|(map, strength)| map.broadcast_mul(strength)?.flatten_from(1));
+    let mut flat = scaled.collect::<candle_core::Result<Vec<_>>>()?;
+    let samples = flat.iter().map(|t| t.dims()[0]).max().unwrap_or(0);
+    for map in &mut flat {
+        if map.dim(0)? != samples {
+            *map = map.broadcast_as((n, map.dim(1)?))?;
+        }
+    }
+    Ok(if flat.is_empty() { None } else { Some(Tensor::cat(&flat, 1)?) })
 }

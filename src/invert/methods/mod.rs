@@ -247,6 +247,7 @@ fn descent<'a>(job: &Job<'a>, config: &Config, make: fn() -> Box<dyn Optimizer>)
         objective: config.recipe(job, false),
         counted: Region::All,
         searched: Region::All,
+        side: None,
         mover: Mover::Optimizer(Box::new(make)),
         // The middle of a step wastes none: the ramp begins at 0.
         schedule: Schedule {
@@ -254,6 +255,7 @@ fn descent<'a>(job: &Job<'a>, config: &Config, make: fn() -> Box<dyn Optimizer>)
             curve: curve(config).unwrap_or_default(),
             at: 0.5,
             w_noise: false,
+            part: [0.0, 1.0],
         },
         pace: Pace::default(),
         normalise: if normalised { Normalise::AfterStep } else { Normalise::Never },

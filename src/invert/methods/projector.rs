@@ -34,7 +34,13 @@ fn plan<'a>(job: &Job<'a>, config: &Config) -> Result<Vec<Phase<'a>>> {
     Ok(vec![Phase {
         objective: config.recipe(job, true),
         // It reads the rate at the step's start, where the first one is 0.
-        schedule: Schedule { rate: config.lr, curve: Curve::Ramp, at: 0.0, w_noise: true },
+        schedule: Schedule {
+            rate: config.lr,
+            curve: Curve::Ramp,
+            at: 0.0,
+            w_noise: true,
+            part: [0.0, 1.0],
+        },
         ..descent(job, config, adam)
     }])
 }

@@ -137,6 +137,7 @@ mod tests {
                 job: &job,
                 space: Space::W,
                 targets: &targets,
+                early: false,
                 labels: None,
                 levels,
                 sigma: &|| Ok(1.0),

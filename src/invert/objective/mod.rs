@@ -81,6 +81,16 @@ pub const TERMS: &[&TermKind] = &[
 /// The terms that hold weights which are tuned: of methods that tune none they are refused.
 pub const OF_WEIGHTS: [&str; 2] = [locality::TERM.name, edits::TERM.name];
 
+/// The terms whose networks read pictures of the generator's size, or codes in them: pictures on the
+/// way are not compared by them.
+pub const WHOLE: [&str; 5] = [
+    identity::TERM.name,
+    discriminator::TERM.name,
+    saliency::TERM.name,
+    adversarial::TERM.name,
+    in_domain::TERM.name,
+];
+
 /// Results of a forward pass that the terms read.
 pub struct Forward<'t> {
     /// The pictures, `[N, C, H, W]`.
@@ -172,6 +182,8 @@ pub struct Setup<'s, 'a> {
     pub space: Space,
     /// The pictures to reach as they are compared, `[N, C, H, W]`.
     pub targets: &'s Tensor,
+    /// Whether these are smaller than the generator's pictures (`coarse`).
+    pub early: bool,
     /// Their labels, `[N, c_dim]`.
     pub labels: Option<&'s Tensor>,
     /// How many of the discriminator's feature maps count, from the score's side; all unless given.

@@ -33,16 +33,18 @@ fn check(job: &Job<'_>, _: Space) -> Result<()> {
 
 fn make<'a>(setup: &Setup<'_, 'a>) -> Result<Option<Box<dyn Term + 'a>>> {
     let Some(network) = setup.job.perceptual else { return Ok(None) };
-    Ok(Some(Box::new(Distance { network, taps: network.taps(setup.targets)? })))
+    let network = if setup.early { network.of_small() } else { network.clone() };
+    let taps = network.taps(setup.targets)?;
+    Ok(Some(Box::new(Distance { network, taps })))
 }
 
-struct Distance<'a> {
-    network: &'a Perceptual,
+struct Distance {
+    network: Perceptual,
     /// The targets' activations.
     taps: Vec<Tensor>,
 }
 
-impl Term for Distance<'_> {
+impl Term for Distance {
     fn name(&self) -> &'static str {
         TERM.name
     }

@@ -22,6 +22,7 @@ fn objective<'a>(
             job,
             space: Space::WPlus,
             targets,
+            early: false,
             labels: None,
             levels: None,
             sigma: &|| Ok(1.0),

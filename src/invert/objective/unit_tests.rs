@@ -18,8 +18,16 @@ fn term<'a>(job: &Job<'a>, name: &str, space: Space, targets: &Tensor) -> Weight
     let rows: Vec<f32> = rows.iter().enumerate().map(|(i, v)| v * (1 + i % 16) as f32).collect();
     let gaussian = || Whitening::of(&rows, 16, &Device::Cpu);
     let (labels, levels) = (None, None);
-    let setup =
-        Setup { job, space, targets, labels, levels, sigma: &|| Ok(2.0), gaussian: &gaussian };
+    let setup = Setup {
+        job,
+        space,
+        targets,
+        early: false,
+        labels,
+        levels,
+        sigma: &|| Ok(2.0),
+        gaussian: &gaussian,
+    };
     kind.weighted(&setup, 1.0).unwrap().unwrap()
 }
 
@@ -203,6 +211,7 @@ fn geocross_is_angle_times_distance_and_0_for_equal_rows() {
         job: &job,
         space: Space::W,
         targets: &target,
+        early: false,
         labels: None,
         levels: None,
         sigma: &|| Ok(1.0),

@@ -48,9 +48,11 @@ pub(in crate::invert) fn assemble(
         model: Some(model_id(job.generator.spec())),
         origin: origin(&how, target)?,
     };
-    // What files round is shown and measured as they keep it.
+    // What files round is shown and measured as they keep it; a search that ended early may have
+    // seen smaller pictures alone.
     let rounded = code.parts.iter().any(|(part, _)| part.halved());
-    let reconstruction = if rounded {
+    let small = best.iter().any(|b| b.picture.dims().get(1..) != target.dims().get(1..));
+    let reconstruction = if rounded || small {
         pictures(job.generator, &code, &Input::default(), (&Control::default(), ""))?
     } else {
         stack(&|b| b.picture.clone())?

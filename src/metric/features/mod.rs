@@ -87,7 +87,12 @@ impl Features {
     /// # Shapes
     /// `[N, C, H, W]` in [-1, 1], of any size → one `[N, C_i, H_i, W_i]` a convolution.
     pub fn activations(&self, pictures: &Tensor) -> Result<Vec<Tensor>> {
-        self.trunk.maps(&self.fitted(pictures)?)
+        self.maps(pictures, false)
+    }
+
+    /// As [`Self::activations`]; `small` pictures are seen as they are.
+    pub(super) fn maps(&self, pictures: &Tensor, small: bool) -> Result<Vec<Tensor>> {
+        self.trunk.maps(&self.fitted(pictures, small)?)
     }
 
     /// [`Trunk::unit_distance`] of the activations to targets: a faster way from pictures to a
@@ -98,11 +103,11 @@ impl Features {
     /// gradients.
     pub(super) fn unit_distance(
         &self,
-        pictures: &Tensor,
+        (pictures, small): (&Tensor, bool),
         targets: &[Tensor],
         eps: f64,
     ) -> Result<Option<Tensor>> {
-        self.trunk.unit_distance(&self.fitted(pictures)?, targets, eps)
+        self.trunk.unit_distance(&self.fitted(pictures, small)?, targets, eps)
     }
 
     /// How probably every place shows each part of a face, as named in its configuration; `None`
@@ -129,7 +134,7 @@ impl Features {
     /// # Shapes
     /// `[N, C, H, W]` → `[N, outputs]`, with gradients.
     pub fn raw_scores(&self, pictures: &Tensor) -> Result<Tensor> {
-        let last = self.trunk.last(&self.fitted(pictures)?)?;
+        let last = self.trunk.last(&self.fitted(pictures, false)?)?;
         let grid = self.config.grid;
         let pooled = if grid == 1 {
             last.flatten_from(2)?.mean(2)? // [NC]
@@ -139,10 +144,12 @@ impl Features {
         Ok(linear(&pooled, &self.head_weight)?.broadcast_add(&self.head_bias)?)
     }
 
-    /// Pictures at the training size.
-    fn fitted(&self, pictures: &Tensor) -> Result<Tensor> {
+    /// Pictures at the training size; `small` ones stay below it.
+    fn fitted(&self, pictures: &Tensor, small: bool) -> Result<Tensor> {
         let side = self.config.input_resolution;
-        resize_to(&self.readable(pictures)?, side, side)
+        let (_, _, h, w) = pictures.dims4()?;
+        let [h, w] = [h, w].map(|own| if small { own.min(side) } else { side });
+        resize_to(&self.readable(pictures)?, h, w)
     }
 
     /// Pictures in single precision, refused when they have other channels than the network reads.

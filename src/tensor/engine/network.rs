@@ -166,17 +166,17 @@ impl Network {
         Ok((picture, tape))
     }
 
-    /// Gradients of the styles `[N, S]`, of the noise `[N, T]`, and of the weights where they are
-    /// given.
+    /// Gradients of the styles `[N, S]`, of the noise `[N, T]` where it is wanted, and of the weights
+    /// where they are given.
     pub(super) fn backward(
         &self,
         codes: &Codes<'_>,
         mut tape: Tape,
-        (g, trained): (&[f32], Option<&[f32]>),
+        (g, trained, noisy): (&[f32], Option<&[f32]>, bool),
     ) -> Result<Found> {
         let mut found = Found {
             styles: vec![0f32; codes.n * self.styles],
-            noise: vec![0f32; codes.n * self.noise],
+            noise: vec![0f32; if noisy { codes.n * self.noise } else { 0 }],
             weights: vec![0f32; trained.map_or(0, <[f32]>::len)],
         };
         let mut end = self.weights();
@@ -210,6 +210,7 @@ impl Network {
                     x: convs.last().map(|k| &k.y).or_else(|| tape.last()).unwrap_or(&tape.start),
                     style: &style,
                     noise: place.noise(codes, layer),
+                    noise_back: noisy && layer.noise,
                     rgb: colours.as_ref().map(|(_, weight, through, _)| {
                         (if through.is_empty() { &picture[..] } else { &through[..] }, &weight[..])
                     }),
@@ -227,7 +228,7 @@ impl Network {
                 if own.is_some() {
                     found.weights[end..][..weights.len()].copy_from_slice(&weights);
                 }
-                if layer.noise {
+                if noisy && layer.noise {
                     self.put_noise(&mut found.noise, &sums.noise, place.noise);
                 }
                 if let Some((rgb, _, through, (at, weights))) = &colours {
@@ -340,6 +341,7 @@ impl Tape {
 /// Gradients of a pass.
 pub(super) struct Found {
     pub(super) styles: Vec<f32>,
+    /// Empty where it is not wanted.
     pub(super) noise: Vec<f32>,
     /// Empty where the weights are frozen.
     pub(super) weights: Vec<f32>,

@@ -116,7 +116,9 @@ impl Run {
             || Ok(self.network.run_forward(&codes, true)?.1),
             Ok::<_, candle_core::Error>,
         )?;
-        let found = inside(|| self.network.backward(&codes, tape, (&g, trained.as_deref())))?;
+        let found = inside(|| {
+            self.network.backward(&codes, tape, (&g, trained.as_deref(), noise.track_op()))
+        })?;
         let n = codes.n;
         let ds = tracked(s, || Tensor::from_vec(found.styles, s.shape(), s.device()))?;
         let dn = tracked(noise, || {

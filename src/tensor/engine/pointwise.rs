@@ -112,12 +112,14 @@ pub(super) struct ActBackward<'a> {
     pub(super) rgb: Option<(&'a [f32], &'a [f32])>,
     /// Whether the sums are wanted.
     pub(super) sums: bool,
+    /// Whether the gradient of the noise is one of them.
+    pub(super) noise_sums: bool,
 }
 
 /// Sums of a gradient over pixels or channels.
 #[derive(Default)]
 pub(super) struct Sums {
-    /// The gradient of the noise, `[N, H, W]`.
+    /// The gradient of the noise, `[N, H, W]`; empty unless it is wanted.
     pub(super) noise: Vec<f32>,
     /// The gradient of the scale times the scale, `[N, C]` in whole blocks.
     pub(super) scale: Vec<f32>,
@@ -138,7 +140,7 @@ impl ActBackward<'_> {
             (self.y.n, self.y.h * self.y.w, self.y.blocks() * LANES, self.colours());
         self.check(g);
         let (chunks, each) = (area.div_ceil(PIXELS), (1 + colours) * lanes);
-        let mut noise = vec![0f32; if self.sums { n * area } else { 0 }];
+        let mut noise = vec![0f32; if self.sums && self.noise_sums { n * area } else { 0 }];
         let mut parts = Buffer::new(if self.sums { n * chunks * each } else { 0 });
         let (to, maps, sums) =
             (Shared::new(&mut g.data), Shared::new(&mut noise), Shared::new(&mut parts));
@@ -261,7 +263,9 @@ impl ActPixels<'_> {
                     }
                     let g = v.inside(clamp, g.mul(v.positive(above, below)));
                     if op.sums {
-                        noise[p] = noise[p].add(g);
+                        if op.noise_sums {
+                            noise[p] = noise[p].add(g);
+                        }
                         let shift = match map {
                             Some(map) => bias.add(L::splat(*map.add(p))),
                             None => bias,
@@ -279,7 +283,7 @@ impl ActPixels<'_> {
                     }
                 }
             }
-            if op.sums {
+            if op.sums && op.noise_sums {
                 let out = self.noise.slice(sample * area + first, pixels);
                 for (o, v) in out.iter_mut().zip(noise) {
                     *o = v.sum();

@@ -186,6 +186,7 @@ impl Stack {
                 act: self.act,
                 rgb: None,
                 sums: false,
+                noise_sums: false,
             };
             act.run(&mut g, false);
             let (n, c, h, w) = maps.last().map_or(shape, |m| (m.n, m.channels, m.h, m.w));

@@ -237,6 +237,7 @@ impl Layer {
             act: self.act,
             rgb: at.rgb,
             sums: true,
+            noise_sums: at.noise_back,
         };
         let sums = act.run(&mut g, fresh);
         drop(y);
@@ -294,6 +295,8 @@ pub(super) struct At<'a> {
     pub(super) x: &'a Map,
     pub(super) style: &'a [f32],
     pub(super) noise: Noise<'a>,
+    /// Whether the gradient of the noise is wanted.
+    pub(super) noise_back: bool,
     /// The gradient of the picture that toRGB makes of the result, and its weights.
     pub(super) rgb: Option<(&'a [f32], &'a [f32])>,
 }

@@ -78,6 +78,8 @@ struct Asked {
     restarts: usize,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     degrade: Named,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    coarse: Option<usize>,
     mask: Option<Mask>,
     noise: bool,
     #[serde(default)]
@@ -298,6 +300,7 @@ impl Asked {
             words: c.words.iter().map(|(n, w)| (n.to_owned(), w.to_owned())).collect(),
             restarts: c.restarts,
             degrade: named(&c.degrade),
+            coarse: c.coarse,
             mask: match &c.mask {
                 Some(mask) => Some(Mask::of(mask, budget)?),
                 None => None,
@@ -342,6 +345,7 @@ impl Asked {
             words: words(&self.words, method.params)?,
             restarts: self.restarts,
             degrade: numbers(&self.degrade, DEGRADATIONS.iter().map(|d| d.name))?,
+            coarse: self.coarse,
             mask: self.mask.as_ref().map(Mask::value).transpose()?,
             noise: self.noise,
             pose: self.pose,
