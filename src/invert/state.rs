@@ -2,7 +2,6 @@
 
 use super::domain;
 use super::evaluate::Evaluation;
-use super::objective::OF_WEIGHTS;
 use super::optimize::Optimizer;
 use super::phase::{Mover, Phase, Region};
 use super::problem::{Problem, Run};
@@ -21,7 +20,7 @@ const OVERSHOT: f64 = 1.5;
 /// Steps over which the rate rises again from there: the first ones of Adam are the longest.
 const RISE: f64 = 10.0;
 
-/// The best point so far, by its loss.
+/// The best point so far, by the terms by which points compare.
 #[derive(Clone)]
 pub(super) struct Best {
     pub loss: f64,
@@ -129,7 +128,7 @@ impl State {
     /// Keeps what a point is worth.
     pub fn record(&mut self, e: &Evaluation) -> Result<()> {
         self.trace.push(self.step, &e.terms);
-        if e.complete || !e.total.is_finite() { self.keep(e) } else { Ok(()) }
+        self.keep(e)
     }
 
     /// Keeps a point if it is the best so far.
@@ -143,9 +142,9 @@ impl State {
             }
             return Ok(());
         }
-        if self.best.as_ref().is_none_or(|b| e.total < b.loss) {
+        if self.best.as_ref().is_none_or(|b| e.judged < b.loss) {
             let (parts, picture) = (e.parts.clone(), e.picture.clone());
-            self.best = Some(Best { loss: e.total, step: self.step, parts, picture });
+            self.best = Some(Best { loss: e.judged, step: self.step, parts, picture });
         }
         Ok(())
     }
@@ -245,12 +244,9 @@ impl State {
     /// far. Returns whether it did.
     pub fn step_back(&mut self, problem: &Problem<'_, '_>, e: &Evaluation) -> Result<bool> {
         let Some(phase) = problem.run.phases.get(self.phase) else { return Ok(false) };
-        // Terms that draw codes have a large value where a draw is unlucky; the steps between them
-        // know enough.
-        let drawn = OF_WEIGHTS.iter().any(|term| phase.holds_weights(term));
-        let judges = phase.unknowns.weights.is_some() && !(drawn && e.complete);
-        let best = self.best.as_ref().filter(|b| judges && b.loss > 0.0);
-        let Some(best) = best.filter(|b| e.total > OVERSHOT * b.loss) else {
+        let tunes = phase.unknowns.weights.is_some();
+        let best = self.best.as_ref().filter(|b| tunes && b.loss > 0.0);
+        let Some(best) = best.filter(|b| e.judged > OVERSHOT * b.loss) else {
             return Ok(false);
         };
         self.parts = problem.entering(phase, best.parts.clone())?;

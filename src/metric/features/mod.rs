@@ -206,8 +206,11 @@ pub(crate) mod tests {
             |i: usize| serde_json::json!({"name": format!("identity_{i:02}"), "group": "identity"});
         let outputs = serde_json::json!([{"name": "age"}, identity(0), identity(1), identity(2)]);
         let (mut config, mut tensors) = layout(channels, outputs);
-        config.parts =
-            Some(PartsConfig { taps: vec![0, 2], classes: vec!["skin".into(), "hair".into()], points: false });
+        config.parts = Some(PartsConfig {
+            taps: vec![0, 2],
+            classes: vec!["skin".into(), "hair".into()],
+            points: false,
+        });
         let mut rng = Rng::new(6);
         let shapes: [(&str, &[usize]); 7] = [
             ("tap0.weight", &[5, 4, 1, 1]),
