@@ -99,7 +99,8 @@ fn look(
         let windows = Tensor::from_vec(data, shape, &Device::Cpu)?.to_device(network.device())?;
         let mut seen = network.landmarks(&windows)?;
         if let Some(exact) = if exactly { network.points(&windows)? } else { None } {
-            seen.iter_mut().zip(exact).for_each(|(l, points)| l.points = points);
+            let agreeing = seen.iter_mut().zip(exact).filter(|(l, exact)| agree(&l.points, exact));
+            agreeing.for_each(|(l, exact)| l.points = exact);
         }
         all.extend(seen.into_iter().map(|l| Landmarks {
             points: shares(l.points),
@@ -108,6 +109,18 @@ fn look(
         }));
     }
     Ok(all)
+}
+
+/// Distance between two places of a landmark, in distances of the eyes, from which one of them is
+/// wrong: exact ones are found within the window only, where a face that is not framed may have
+/// none.
+const WRONG: f64 = 0.35;
+
+/// Whether exact landmarks are those that the network reads as a whole.
+fn agree(read: &Points, exact: &Points) -> bool {
+    let apart = |a: &Point, b: &Point| libm::hypot(a[0] - b[0], a[1] - b[1]);
+    let most = WRONG * apart(&read[0], &read[1]);
+    read.iter().zip(exact).all(|(a, b)| apart(a, b) < most)
 }
 
 /// Standard deviation of a window below which it is flat, and is left alone.
@@ -225,6 +238,14 @@ mod tests {
         let mut flat = vec![0.3f32; 100];
         brighten(&mut flat, [-0.1, 0.4]);
         assert_eq!(flat, [0.3; 100]);
+    }
+
+    #[test]
+    fn exact_landmarks_count_where_they_are_those_that_were_read() {
+        let mut exact = FRAMING.map(|[x, y]| [x + 0.03, y - 0.02]);
+        assert!(agree(&FRAMING, &exact));
+        exact[3][0] -= 0.12;
+        assert!(!agree(&FRAMING, &exact));
     }
 
     #[test]

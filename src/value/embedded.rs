@@ -28,7 +28,7 @@ pub const FINGERPRINT: &str = "a2eadeb8e22c28ad27db6cbcd83bb44daf78ed6ec22618a6b
 pub const ATTRIBUTES: Part = Part {
     name: "faces/attributes.safetensors",
     bytes: include_bytes!("../../models/faces/attributes.safetensors"),
-    sha256: "aa69cb3d7c9904b310d5344cf96dd88b12473d8ee85779e34f6133422384bf2a",
+    sha256: "1fd9709f48046829022ff6ea405fda290b3613e862db75adead92506328e1b4f",
 };
 
 /// The generator's own directions.
