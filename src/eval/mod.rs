@@ -356,6 +356,8 @@ mod fit_tests;
 #[cfg(test)]
 mod hfgi_tests;
 #[cfg(test)]
+mod hyperinverter_tests;
+#[cfg(test)]
 mod hyperstyle_tests;
 #[cfg(test)]
 mod import_tests;

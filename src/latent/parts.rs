@@ -27,10 +27,11 @@ pub enum Part {
     /// What is added to one weight of the generator, `[N or 1, …]` with the weight's own shape
     /// behind (PTI, Roich et al. 2021). Weights count in the order of their names.
     Delta(usize),
-    /// The left factor of what is added to one weight, `[N or 1, rows, rank]`: the first dimension
-    /// of the weight is that of the rows.
+    /// The left factor of what is added to one weight, `[N or 1, rows, rank]`. The product of both
+    /// has the weight's numbers in their order. In a search the rows are the weight's first
+    /// dimension; HyperInverter's (Dinh et al. 2022) are as many as its second.
     Left(usize),
-    /// The right factor, `[N or 1, rank, columns]`: the columns are the weight's other dimensions.
+    /// The right factor, `[N or 1, rank, columns]`.
     Right(usize),
     /// What one weight is multiplied by, less 1, `[N or 1, O, C]`: `O` is the weight's first
     /// dimension; `C` its second, for all places of a kernel alike, or the product of all others

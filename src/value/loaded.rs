@@ -169,7 +169,9 @@ impl Loaded {
             Place { map: [layer.channels, layer.height, layer.width], weight }
         };
         let layers = self.spec.layers.iter().map(place).collect();
-        Ok(Host { mean, rows: self.spec.num_ws, layers, first: None })
+        let named = weights.iter().map(|(name, w)| (name.to_string(), w.dims().to_vec()));
+        let weights = named.collect();
+        Ok(Host { mean, rows: self.spec.num_ws, layers, weights, first: None })
     }
 
     /// The discriminator in its file, read at the first call; `None` without one.

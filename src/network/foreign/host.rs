@@ -11,6 +11,8 @@ pub struct Host {
     pub rows: usize,
     /// The layers of its synthesis, in the order in which they run.
     pub layers: Vec<Place>,
+    /// Names and shapes of its weights, in their order.
+    pub weights: Vec<(String, Vec<usize>)>,
     /// The encoder whose code another begins with, where it is known.
     pub first: Option<Foreign>,
 }

@@ -19,12 +19,15 @@ mod gains;
 mod halving;
 mod hfgi;
 mod host;
+mod hyperinverter;
 mod hyperstyle;
 mod idinvert;
 mod options;
 mod pooled;
 mod progressive;
 mod psp;
+mod pyramid;
+mod regressor;
 mod run;
 mod styles;
 mod w;
@@ -55,6 +58,7 @@ const KINDS: &[&Kind] = &[
     &e2style::KIND,
     &idinvert::KIND,
     &hyperstyle::KIND,
+    &hyperinverter::KIND,
     &hfgi::ON_E4E,
     &hfgi::ON_PSP,
 ];
@@ -98,12 +102,20 @@ pub(super) trait Net: Send + Sync {
         SIDE
     }
 
+    /// A picture at that side.
+    ///
+    /// # Errors
+    /// When a tensor operation fails.
+    fn fitted(&self, picture: &Tensor) -> Result<Tensor> {
+        resize_to(picture, self.side(), self.side())
+    }
+
     /// A reconstruction at that side.
     ///
     /// # Errors
     /// When a tensor operation fails.
     fn shrunk(&self, reconstruction: &Tensor) -> Result<Tensor> {
-        resize_to(reconstruction, self.side(), self.side())
+        self.fitted(reconstruction)
     }
 
     /// A pass, with gradients. A code is relative to the mean of w.

@@ -6,7 +6,6 @@ use super::{CHANNELS, Net};
 use crate::error::{Error, Result};
 use crate::latent::Part;
 use crate::network::encoder::{Encoder, Move, Seen, fits};
-use crate::network::resize_to;
 use crate::space::Dims;
 use candle_core::{DType, Tensor};
 
@@ -36,8 +35,7 @@ impl Foreign {
 
     /// Pictures and reconstructions as the encoder was trained on them.
     fn fit(&self, seen: &Seen<'_>) -> Result<[Tensor; 2]> {
-        let side = self.net.side();
-        let pictures = resize_to(&read(seen.pictures)?, side, side)?;
+        let pictures = self.net.fitted(&read(seen.pictures)?)?;
         Ok([self.cut(pictures)?, self.cut(self.net.shrunk(&read(seen.current)?)?)?])
     }
 
