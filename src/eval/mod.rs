@@ -364,4 +364,6 @@ mod import_tests;
 #[cfg(test)]
 mod residual_tests;
 #[cfg(test)]
+mod sfe_tests;
+#[cfg(test)]
 pub(crate) mod tests;

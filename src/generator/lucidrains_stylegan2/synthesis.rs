@@ -229,7 +229,7 @@ impl Synthesis {
                 }
                 if point >= start && taps.contains(&Tap::Layer(point)) {
                     let (map, picture) = (x.clone(), picture.clone());
-                    tapped.features.push(Feature { layer: point, map, picture });
+                    tapped.features.push(Feature { layer: point, map, picture, passed: false });
                 }
             }
             let style = (&styles.layers[3 * i + 2] + 1.0)?;

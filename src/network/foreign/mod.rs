@@ -29,12 +29,13 @@ mod psp;
 mod pyramid;
 mod regressor;
 mod run;
+mod sfe;
 mod styles;
 mod w;
 mod wplus;
 
 pub use file::{Found, find};
-pub use host::{Host, Place};
+pub use host::{Host, MapOf, Place};
 pub use run::Foreign;
 
 use super::body::Body;
@@ -61,6 +62,7 @@ const KINDS: &[&Kind] = &[
     &hyperinverter::KIND,
     &hfgi::ON_E4E,
     &hfgi::ON_PSP,
+    &sfe::KIND,
 ];
 
 /// Channels of the pictures that these encoders read.
