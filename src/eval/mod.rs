@@ -354,6 +354,8 @@ mod encoder_tests;
 #[cfg(test)]
 mod fit_tests;
 #[cfg(test)]
+mod ghfeat_tests;
+#[cfg(test)]
 mod hfgi_tests;
 #[cfg(test)]
 mod hyperinverter_tests;

@@ -14,8 +14,10 @@ mod backbone;
 mod chain;
 mod e2style;
 mod e4e;
+mod edged;
 mod file;
 mod gains;
+mod ghfeat;
 mod halving;
 mod hfgi;
 mod host;
@@ -44,6 +46,7 @@ use super::layers::Taker;
 use super::resize_to;
 use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::latent::Part;
+use crate::space::Space;
 use crate::weights::Listing;
 use crate::weights::layout::{Layout, Rule};
 use candle_core::Tensor;
@@ -58,6 +61,7 @@ const KINDS: &[&Kind] = &[
     &wplus::KIND,
     &e2style::KIND,
     &idinvert::KIND,
+    &ghfeat::KIND,
     &hyperstyle::KIND,
     &hyperinverter::KIND,
     &hfgi::ON_E4E,
@@ -92,6 +96,11 @@ pub(super) struct Kind {
 pub(super) trait Net: Send + Sync {
     /// Rows and dimensions of the codes; one row is for all layers.
     fn size(&self) -> [usize; 2];
+
+    /// The space of the codes: W+, or S, whose codes are one row of all styles.
+    fn space(&self) -> Space {
+        Space::WPlus
+    }
 
     /// Passes after which it is done; `usual` where it may go on for ever.
     fn passes(&self, usual: usize) -> usize {
