@@ -32,13 +32,16 @@ def stub(name, **content):
     sys.modules[name] = module
 
 
-def import_from(checkout, *names, **operators):
-    """Modules of an official checkout. Their CUDA operators, which no encoder runs, are left out or others."""
+def import_from(checkout, *names, stubs={}, **operators):
+    """Modules of an official checkout. Their CUDA operators, which no encoder runs, are left out or others; `stubs` are
+    further modules with their content."""
     for known in [m for m in sys.modules if m.split(".")[0] in ("models", "criteria", "configs", "utils")]:
         del sys.modules[known]
     sys.path.insert(0, checkout)
     none = lambda *a, **k: None
     stub("models.stylegan2.op", **dict(FusedLeakyReLU=none, fused_leaky_relu=none, upfirdn2d=none) | operators)
+    for name, content in stubs.items():
+        stub(name, **content)
     found = [importlib.import_module(name) for name in names]
     sys.path.remove(checkout)
     return found

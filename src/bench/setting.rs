@@ -1,6 +1,6 @@
 //! Settings to compare: a method with its number of steps, in a space.
 
-use super::setup::{SPACES, cross, named_method, named_spaces};
+use super::setup::{SPACES, cross, inverted, named_method, named_spaces};
 use crate::error::{Error, Kind, Result};
 use crate::invert::methods::{ENCODER, HYBRID, OPTIMIZE};
 use crate::invert::{Config, Method};
@@ -58,7 +58,9 @@ pub fn settings(methods: &[String], spaces: &[String], facts: &ModelFacts) -> Re
         methods.iter().map(|m| method(m, facts)).collect::<Result<Vec<_>>>()?
     };
     let wanted = if spaces.is_empty() { usual(facts) } else { named_spaces(spaces, facts)? };
-    let found = cross(&methods, &wanted, !spaces.is_empty(), &|m, space| m.works_in(space))?;
+    // The codes of a model's own encoder are of W+.
+    let works = |m: &Method, space| m.works_in(space) && inverted(m, space) == space;
+    let found = cross(&methods, &wanted, !spaces.is_empty(), &works)?;
     Ok(found.into_iter().map(|(method, steps, space)| Setting { method, space, steps }).collect())
 }
 

@@ -60,7 +60,7 @@ impl EditSetup {
 }
 
 /// See [`EditSetup::inverted`].
-fn inverted(method: &Method, space: Space) -> Space {
+pub(super) fn inverted(method: &Method, space: Space) -> Space {
     if space == Space::S && method.encoder { Space::WPlus } else { space }
 }
 

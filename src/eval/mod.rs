@@ -354,12 +354,18 @@ mod encoder_tests;
 #[cfg(test)]
 mod fit_tests;
 #[cfg(test)]
+mod ghfeat_tests;
+#[cfg(test)]
 mod hfgi_tests;
+#[cfg(test)]
+mod hyperinverter_tests;
 #[cfg(test)]
 mod hyperstyle_tests;
 #[cfg(test)]
 mod import_tests;
 #[cfg(test)]
 mod residual_tests;
+#[cfg(test)]
+mod sfe_tests;
 #[cfg(test)]
 pub(crate) mod tests;

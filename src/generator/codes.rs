@@ -160,9 +160,27 @@ pub fn run_from(
         if tap == Tap::Layer(layer) {
             return Ok(Tapped { features: vec![reached], ..Tapped::default() });
         }
-        at = Some(reached);
+        at = Some(onward(g, parts, (space, &data, input), reached)?);
     }
     g.run(&start(at.as_ref(), space, &data), input, &[tap])
+}
+
+/// A map with what is added to it on its way to the next layer.
+fn onward(
+    g: &dyn Generator,
+    parts: &Parts,
+    (space, data, input): (Space, &Tensor, &Input),
+    reached: Feature,
+) -> Result<Feature> {
+    let layer = reached.layer;
+    let Some(more) = parts.get(Part::Onward(layer)) else { return Ok(reached) };
+    let run = g.run(&start(Some(&reached), space, data), input, &[Tap::Passed(layer)])?;
+    let passed = run.features.into_iter().next().ok_or_else(|| {
+        Error::runtime("the code changes a map that only the next layer reads")
+            .note("StyleGAN2 has such maps")
+            .hint("use a code that was found with this generator")
+    })?;
+    Ok(Feature { map: added(&passed.map, more, layer)?, ..passed })
 }
 
 /// The same codes as any code has them: the point where it lies on its line, and a residual in

@@ -207,6 +207,9 @@ pub struct Feature {
     pub map: Tensor,
     /// In families that sum the picture over the layers: the sum so far, `[N, K, H', W']`.
     pub picture: Option<Tensor>,
+    /// Whether that sum has the colours of this layer as well: then only the next layer reads the
+    /// map.
+    pub passed: bool,
 }
 
 /// Starting point of a synthesis.
@@ -245,6 +248,8 @@ impl<'a> Start<'a> {
 pub enum Tap {
     /// The map of a layer, by its index in [`Spec::layers`].
     Layer(usize),
+    /// As a layer, with a picture that has its colours ([`Feature::passed`]): in StyleGAN2.
+    Passed(usize),
     /// The picture.
     Picture,
     /// The picture of this height that the layers up to it have summed up, one of
@@ -283,7 +288,7 @@ impl Tapped {
     pub fn only(self, tap: Tap) -> Result<Tensor> {
         let missing = |what: &str| Error::runtime(format!("the generator gave no {what}"));
         match tap {
-            Tap::Layer(_) => Ok(self.feature()?.map),
+            Tap::Layer(_) | Tap::Passed(_) => Ok(self.feature()?.map),
             Tap::Picture | Tap::Early(_) => self.picture.ok_or_else(|| missing("picture")),
             Tap::Depth => self.depth.ok_or_else(|| missing("depth")),
         }

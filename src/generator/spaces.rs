@@ -193,6 +193,7 @@ pub fn input_of(code: &Code) -> Input {
             | Part::Pose
             | Part::Residual(_)
             | Part::Scale(_)
+            | Part::Onward(_)
             | Part::Gain(_)
             | Part::GainLeft(_)
             | Part::GainRight

@@ -20,6 +20,14 @@ impl Method {
         found.or(self.spaces.first()).copied().unwrap_or(Space::Z)
     }
 
+    /// Whether it can search a space with the encoder of a job: passes find codes of S, or of W+
+    /// and W.
+    pub(super) fn runs_in(&self, space: Space, job: &Job) -> bool {
+        let encoder = job.encoder.filter(|_| self.encoder);
+        let other = encoder.is_some_and(|e| (e.space() == Space::S) != (space == Space::S));
+        self.works_in(space) && !other
+    }
+
     /// Refuses a space that it does not search.
     ///
     /// # Errors
@@ -103,6 +111,16 @@ impl Method {
 }
 
 impl Config {
+    /// Refuses an encoder whose codes are of another space than the one that is searched.
+    fn check_codes(&self, job: &Job) -> Result<()> {
+        let Some(encoder) = job.encoder.filter(|_| !self.method.runs_in(self.space, job)) else {
+            return Ok(());
+        };
+        let (name, found) = (Safe(encoder.name()), encoder.space());
+        let text = format!("{name} finds codes of {found}, not of {}", self.space);
+        Err(Error::runtime(text).hint(format!("space: {found}")))
+    }
+
     /// Refuses what cannot work; says what was decided on its own.
     pub(super) fn check(&self, job: &Job) -> Result<Vec<String>> {
         let spec = job.generator.spec();
@@ -110,6 +128,7 @@ impl Config {
         self.method.check_encoder(job.encoder.is_some(), &spec.name)?;
         self.method.check_residual(job.residual.is_some(), &spec.name)?;
         self.method.check_space(self.space)?;
+        self.check_codes(job)?;
         self.check_numbers(job)?;
         coarse::check(job, self)?;
         check_labels(job)?;

@@ -89,7 +89,7 @@ impl Rung {
     fn config(self, job: &Job, config: &Config, start: Option<&Code>) -> Config {
         let tunes = config.method.params.iter().any(|p| p.name == "tune");
         let (space, method) = match self {
-            Self::Space(s) if config.method.works_in(s) && !tunes => (s, config.method),
+            Self::Space(s) if config.method.runs_in(s, job) && !tunes => (s, config.method),
             Self::Space(s) => (s, &OPTIMIZE),
             Self::Weights => (start.map_or(Space::W, |code| code.space), &PTI),
         };

@@ -87,7 +87,7 @@ impl Unknowns {
             Part::Shares(layer) => self.composed.is_some_and(|c| c.layer == layer),
             Part::Corruption => self.corruption,
             Part::Step | Part::Place => self.line,
-            Part::Labels | Part::Scale(_) => false,
+            Part::Labels | Part::Scale(_) | Part::Onward(_) => false,
             Part::Gain(_) | Part::GainLeft(_) | Part::GainRight => false,
         }
     }

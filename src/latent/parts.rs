@@ -27,10 +27,11 @@ pub enum Part {
     /// What is added to one weight of the generator, `[N or 1, …]` with the weight's own shape
     /// behind (PTI, Roich et al. 2021). Weights count in the order of their names.
     Delta(usize),
-    /// The left factor of what is added to one weight, `[N or 1, rows, rank]`: the first dimension
-    /// of the weight is that of the rows.
+    /// The left factor of what is added to one weight, `[N or 1, rows, rank]`. The product of both
+    /// has the weight's numbers in their order. In a search the rows are the weight's first
+    /// dimension; HyperInverter's (Dinh et al. 2022) are as many as its second.
     Left(usize),
-    /// The right factor, `[N or 1, rank, columns]`: the columns are the weight's other dimensions.
+    /// The right factor, `[N or 1, rank, columns]`.
     Right(usize),
     /// What one weight is multiplied by, less 1, `[N or 1, O, C]`: `O` is the weight's first
     /// dimension; `C` its second, for all places of a kernel alike, or the product of all others
@@ -43,6 +44,10 @@ pub enum Part {
     /// What the feature map of one layer is multiplied by, less 1, before its residual is added,
     /// `[N or 1, C, H, W]` (HFGI, Wang et al. 2022).
     Scale(usize),
+    /// What is added to the feature map of one layer where the next layer reads it, `[N or 1, C, H,
+    /// W]`; the picture of the layer's own resolution is made of the map without it
+    /// (StyleFeatureEditor, Bobkov et al. 2024). It is relative to the map that the codes give.
+    Onward(usize),
     /// Further codes of the point's space, `[N, K − 1, D]`, whose feature maps are composed with
     /// the point's (mGANprior, Gu et al. 2020).
     Codes,
@@ -75,6 +80,7 @@ impl Part {
             Self::GainLeft(weight) => format!("gain_left.{weight}"),
             Self::GainRight => "gain_right".to_owned(),
             Self::Scale(layer) => format!("scale.{layer}"),
+            Self::Onward(layer) => format!("onward.{layer}"),
             Self::Codes => "codes".to_owned(),
             Self::Shares(layer) => format!("shares.{layer}"),
             Self::Corruption => "corruption".to_owned(),
@@ -99,6 +105,7 @@ impl Part {
             Self::GainLeft(index),
             Self::GainRight,
             Self::Scale(index),
+            Self::Onward(index),
             Self::Codes,
             Self::Shares(index),
             Self::Corruption,
@@ -116,7 +123,7 @@ impl Part {
 
     /// Whether files keep it in half precision.
     pub const fn halved(self) -> bool {
-        self.tunes() || matches!(self, Self::Residual(_))
+        self.tunes() || matches!(self, Self::Residual(_) | Self::Onward(_))
     }
 
     /// Whether it is what an inversion found besides the codes: noise maps, a pose, a residual,
@@ -129,7 +136,7 @@ impl Part {
     pub const fn ranks(self) -> RangeInclusive<usize> {
         match self {
             Self::Point | Self::Step => 2..=3,
-            Self::Noise(_) | Self::Residual(_) | Self::Scale(_) => 4..=4,
+            Self::Noise(_) | Self::Residual(_) | Self::Scale(_) | Self::Onward(_) => 4..=4,
             Self::Labels | Self::Pose | Self::Corruption | Self::Place => 2..=2,
             // A weight has up to four dimensions.
             Self::Delta(_) => 1..=5,
@@ -205,20 +212,19 @@ impl Parts {
         self.iter().filter(|(part, _)| part.found()).map(size).sum()
     }
 
-    /// The residuals by layer, the first layer first.
+    /// What is added to feature maps, by layer.
     pub fn residuals(&self) -> impl Iterator<Item = (usize, &Tensor)> {
-        self.0.range(Part::Residual(0)..=Part::Residual(usize::MAX)).filter_map(|(part, t)| {
-            match part {
-                Part::Residual(layer) => Some((*layer, t)),
-                _ => None,
-            }
+        self.0.iter().filter_map(|(part, t)| match part {
+            Part::Residual(layer) | Part::Onward(layer) => Some((*layer, t)),
+            _ => None,
         })
     }
 
     /// The layers whose maps are not what the code gives alone, the first layer first.
     pub fn changed_layers(&self) -> BTreeSet<usize> {
         let layer = |part: &Part| match part {
-            Part::Residual(layer) | Part::Shares(layer) | Part::Scale(layer) => Some(*layer),
+            Part::Residual(layer) | Part::Shares(layer) => Some(*layer),
+            Part::Scale(layer) | Part::Onward(layer) => Some(*layer),
             _ => None,
         };
         self.0.keys().filter_map(layer).collect()
@@ -339,7 +345,7 @@ mod tests {
     fn names_are_read_as_they_are_written() {
         for i in [0, 17] {
             let numbered = [Part::Noise(i), Part::Residual(i), Part::Delta(i)];
-            let gains = [Part::Gain(i), Part::GainLeft(i), Part::Scale(i)];
+            let gains = [Part::Gain(i), Part::GainLeft(i), Part::Scale(i), Part::Onward(i)];
             let numbered = numbered.into_iter().chain(gains).chain([Part::Left(i), Part::Right(i)]);
             let numbered = numbered.chain([Part::Shares(i)]);
             let single = [Part::Point, Part::Labels, Part::Pose, Part::Codes, Part::GainRight];

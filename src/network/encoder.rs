@@ -10,7 +10,7 @@ use crate::error::{Error, Kind, Result};
 use crate::latent::Part;
 use crate::network::Trunk;
 use crate::safe::Safe;
-use crate::space::Dims;
+use crate::space::{Dims, Space};
 use crate::tensor::linear;
 use crate::weights::Weights;
 use candle_core::{DType, Device, Tensor};
@@ -23,6 +23,11 @@ pub trait Encoder: Send + Sync {
     /// Passes after which it is meant to be done.
     fn passes(&self) -> usize;
 
+    /// The space of its codes: W+, whose rows are averaged in W, or S.
+    fn space(&self) -> Space {
+        Space::WPlus
+    }
+
     /// The code at which its passes begin, `[num_ws, w_dim]`; `None` for the generator's own mean
     /// of w.
     fn start(&self) -> Option<&Tensor> {
@@ -32,7 +37,7 @@ pub trait Encoder: Send + Sync {
     /// One pass.
     ///
     /// # Shapes
-    /// → `[N, num_ws, w_dim]`
+    /// → `[N, num_ws, w_dim]`, in S `[N, 1, s_dim]`
     ///
     /// # Errors
     /// When the pictures have other channels than it reads.

@@ -22,7 +22,7 @@ mod trunk;
 pub use backbone::{Backbone, SMALLEST};
 pub use discriminator::{Discriminator, Judged};
 pub use encoder::{Encoder, EncoderConfig, Move, PassNet, Seen};
-pub use foreign::{Foreign, Found, Host, Place, find as find_foreign};
+pub use foreign::{Foreign, Found, Host, MapOf, Place, find as find_foreign};
 pub use parts::{PartsConfig, PartsHead};
 pub use recogniser::Recogniser;
 pub use regressor::{Places, REGRESSION, Regressor, RegressorConfig};

@@ -15,7 +15,7 @@ use crate::network::{
 };
 use crate::rng::Rng;
 use crate::safe::Safe;
-use crate::weights::{self, Checkpoint, Weights};
+use crate::weights::{self, Checkpoint, Network, Weights};
 use candle_core::{Device, Tensor};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -46,7 +46,7 @@ impl EncoderSource {
     /// When it has none, or it cannot be read.
     pub fn open(&self) -> Result<Checkpoint> {
         match self {
-            Self::File(path) => weights::open(path, &LIMITS),
+            Self::File(path) => weights::open_network(path, &LIMITS, Network::Encoder),
             Self::Embedded(part) => weights::open_bytes(part.name, part.bytes, &LIMITS),
             Self::Toy => Err(Error::runtime("the toy encoder has no file")),
         }

@@ -9,12 +9,12 @@ use super::facts;
 use super::general;
 use crate::direction::{Forms, Spread, lift};
 use crate::error::Result;
-use crate::generator::{Generator, Layer, Spec, spaces};
+use crate::generator::{Generator, Input, Layer, Spec, Tap, codes, spaces};
 use crate::invert::{PROJECTOR_SAMPLES, WStats};
 use crate::lang::types::ModelFacts;
-use crate::latent::{Direction, ModelId};
+use crate::latent::{Direction, ModelId, Parts};
 use crate::metric::Features;
-use crate::network::{Discriminator, Encoder, Host, Place, ResidualNet};
+use crate::network::{Discriminator, Encoder, Host, MapOf, Place, ResidualNet};
 use crate::space::Space;
 use candle_core::Device;
 use std::path::Path;
@@ -169,7 +169,14 @@ impl Loaded {
             Place { map: [layer.channels, layer.height, layer.width], weight }
         };
         let layers = self.spec.layers.iter().map(place).collect();
-        Ok(Host { mean, rows: self.spec.num_ws, layers, first: None })
+        let named = weights.iter().map(|(name, w)| (name.to_string(), w.dims().to_vec()));
+        let weights = named.collect();
+        let own = self.generator()?.clone();
+        let map: MapOf = Box::new(move |codes, layer| {
+            let (parts, input) = (Parts::of(codes.clone()), Input::default());
+            codes::untuned(&*own, &parts, Space::WPlus, &input, Tap::Layer(layer))
+        });
+        Ok(Host { mean, rows: self.spec.num_ws, layers, weights, map: Some(map), first: None })
     }
 
     /// The discriminator in its file, read at the first call; `None` without one.

@@ -54,6 +54,8 @@ pub enum Network {
     Generator,
     /// The discriminator.
     Discriminator,
+    /// The encoder, where the file has one; else as the generator.
+    Encoder,
 }
 
 /// A file as the containers look at it: its first bytes, and what is inside a zip or a pickle, read

@@ -105,12 +105,23 @@ const KINDS: &[Kind] = &[
     ),
     of(
         "hypernetwork",
-        "a network that changes a generator's weights (HyperStyle)",
+        "a network that changes a generator's weights (HyperStyle, HyperInverter)",
         &[
+            &["hypernet.weight_regressors."],
             &["hypernet.", "refinement_blocks."],
             &["hypernet.input_layer.0.weight"],
             &["refinement_blocks.0."],
         ],
+    ),
+    of(
+        "encoder",
+        "an encoder of pictures into W+ and feature maps (StyleFeatureEditor)",
+        &[&["fs_backbone.conv.0.weight"]],
+    ),
+    of(
+        "encoder",
+        "an encoder of pictures into S of StyleGAN (GH-Feat)",
+        &[&["HighLevel/batch_norm/gamma"]],
     ),
     of(
         "encoder",

@@ -51,6 +51,7 @@ pub use listing::{Listing, OUTSIDE, Shape};
 pub use numpy::npy;
 pub use other::{Other, what_else};
 pub use safetensors::Manifest;
+pub use tensorflow::NAME as TENSORFLOW;
 pub use tensors::Weights;
 pub use torch::write::{Saved, write as write_torch};
 pub use zip::write as write_zip;

@@ -117,8 +117,9 @@ const LAST: [Param; 18] = [
         "encoder",
         &[Kind::Text],
         "-",
-        "a file with an encoder for the generator, of pSp, e4e, ReStyle, HyperStyle, HFGI or \
-         `fit`, in the place of the one that it brings",
+        "a file with an encoder for the generator, of pSp, e4e, ReStyle, HyperStyle, HFGI, \
+         HyperInverter, StyleFeatureEditor, GH-Feat or `fit`, in the place of the one that it \
+         brings",
     )
     .reads_it()
     .named(),
@@ -219,9 +220,10 @@ const DETAIL_PARTS: [&str; 1 + 4 * METHODS.len()] = {
          given) and corrects the code by looking at target and reconstruction, pass after pass; \
          the pass with the lowest loss is kept, and hybrid continues from it. In W the layers' \
          corrections are averaged. HyperStyle's first pass finds a code and the others change the \
-         weights; HFGI's second pass changes a feature map. Both are kept with the code and its \
-         edits. With a mask the terms compare `target \
-         + mask·(picture - target)`, so nothing outside it counts, and losses are means over it. \
+         weights, as HyperInverter's second does; HFGI's second and StyleFeatureEditor's only pass \
+         change a feature map. All are kept with the code and its edits. GH-Feat's codes are of S. \
+         With a mask the terms compare `target + mask·(picture - target)`, so nothing outside it \
+         counts, and losses are means over it. \
          `grey`, `blur`, `down` and `jpeg` say what is wrong with the picture: the reconstruction \
          is degraded likewise, in this order, before it is compared, and the one shown is clean. \
          With `down: k` the picture is given small, or at full size and then averaged; blur and \

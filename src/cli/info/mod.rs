@@ -14,11 +14,11 @@ use crate::generator::Spec;
 use crate::generator::registry::{self, FAMILIES};
 use crate::latent::{About, Direction};
 use crate::limits::LIMITS;
-use crate::network::find_foreign;
+use crate::network::{Found, find_foreign};
 use crate::safe::Safe;
 use crate::value::models::NAMES;
 use crate::value::{Loaded, Models, shelf};
-use crate::weights::{self, Checkpoint, kinds};
+use crate::weights::{self, Checkpoint, Network, kinds};
 use serde_json::{Value as Json, json};
 use std::path::{Path, PathBuf};
 
@@ -71,6 +71,16 @@ fn find(path: &Path) -> Result<PathBuf> {
     })
 }
 
+/// The encoder in a generator's file. A pickle of TensorFlow has it as a network of its own.
+fn inside_of(path: &Path, file: &Checkpoint) -> Option<Found> {
+    let own = find_foreign(file.weights.list());
+    if own.is_some() || file.format != weights::TENSORFLOW {
+        return own;
+    }
+    let other = weights::open_network(path, &LIMITS, Network::Encoder).ok()?;
+    find_foreign(other.weights.list())
+}
+
 /// The encoder that lies beside a generator, or in its file, in words; `None` where there is none.
 fn encoder(path: &Path, file: &Checkpoint) -> Result<Option<String>> {
     // A folder's encoder has no name of its own.
@@ -78,7 +88,7 @@ fn encoder(path: &Path, file: &Checkpoint) -> Result<Option<String>> {
     let own = folder.then(|| path.with_file_name("encoder.safetensors"));
     let Some(beside) = own.into_iter().chain([shelf::encoder_of(path)]).find(|p| p.is_file())
     else {
-        return Ok(find_foreign(file.weights.list()).map(|f| format!("inside: {}", f.words())));
+        return Ok(inside_of(path, file).map(|found| format!("inside: {}", found.words())));
     };
     let own = weights::open(&beside, &LIMITS)?;
     let name = beside.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();

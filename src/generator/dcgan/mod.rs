@@ -146,7 +146,7 @@ impl Generator for Dcgan {
             }
             None => self.network.run(&self.inputs(z, n, input)?, None, &wanted, picture)?,
         };
-        let feature = |(layer, map)| Feature { layer, map, picture: None };
+        let feature = |(layer, map)| Feature { layer, map, picture: None, passed: false };
         let features = maps.into_iter().map(feature).collect();
         Ok(Tapped { features, picture, ..Tapped::default() })
     }

@@ -130,7 +130,8 @@ impl Synthesis {
                 && inputs.taps.contains(&Tap::Layer(level))
                 && start.is_none_or(|start| level >= start)
             {
-                let feature = Feature { layer: level, map: map.clone(), picture: None };
+                let feature =
+                    Feature { layer: level, map: map.clone(), picture: None, passed: false };
                 tapped.features.push(feature);
             }
             levels.push(map);

@@ -152,7 +152,12 @@ impl Growing<'_> {
         let last = last_point(taps, 2 * self.fade.last + 1);
         loop {
             if taps.contains(&Tap::Layer(point)) {
-                let feature = Feature { layer: point, map: x.clone(), picture: picture.clone() };
+                let feature = Feature {
+                    layer: point,
+                    map: x.clone(),
+                    picture: picture.clone(),
+                    passed: false,
+                };
                 tapped.features.push(feature);
             }
             if point % 2 == 1 && (shown || point < last) {

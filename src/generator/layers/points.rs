@@ -7,7 +7,7 @@ use candle_core::Tensor;
 /// The last point that a request needs; the picture, or the depth, needs point `end`.
 pub(in crate::generator) fn last_point(taps: &[Tap], end: usize) -> usize {
     let of = |tap: &Tap| match tap {
-        Tap::Layer(point) => *point,
+        Tap::Layer(point) | Tap::Passed(point) => *point,
         Tap::Picture | Tap::Early(_) | Tap::Depth => end,
     };
     taps.iter().map(of).max().unwrap_or(0)
@@ -34,7 +34,7 @@ pub(in crate::generator) fn through(
     let mut features = Vec::new();
     loop {
         if taps.contains(&Tap::Layer(point)) {
-            features.push(Feature { layer: point, map: x.clone(), picture: None });
+            features.push(Feature { layer: point, map: x.clone(), picture: None, passed: false });
         }
         if point >= last {
             return Ok((features, taps.contains(&Tap::Picture).then_some(x)));

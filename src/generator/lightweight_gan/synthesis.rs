@@ -148,7 +148,12 @@ impl Synthesis {
                 _ => unit_length(&self.stem.forward(z)?)?,
             };
             if taps.contains(&Tap::Layer(p)) && p >= start {
-                tapped.features.push(Feature { layer: p, map: map.clone(), picture: None });
+                tapped.features.push(Feature {
+                    layer: p,
+                    map: map.clone(),
+                    picture: None,
+                    passed: false,
+                });
             }
             if let Some(excite) = block.and_then(|b| b.excite.as_ref())
                 && p + EXCITED <= last

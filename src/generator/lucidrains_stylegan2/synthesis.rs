@@ -239,7 +239,7 @@ impl Synthesis {
                 }
                 if point >= start && taps.contains(&Tap::Layer(point)) {
                     let (map, picture) = (x.clone(), picture.clone());
-                    tapped.features.push(Feature { layer: point, map, picture });
+                    tapped.features.push(Feature { layer: point, map, picture, passed: false });
                 }
             }
             if end < 2 * (i + 1) {

@@ -102,7 +102,12 @@ impl Synthesis {
         loop {
             if taps.contains(&Tap::Layer(point)) {
                 x = chain(&x, &std::mem::take(&mut links))?;
-                tapped.features.push(Feature { layer: point, map: x.clone(), picture: None });
+                tapped.features.push(Feature {
+                    layer: point,
+                    map: x.clone(),
+                    picture: None,
+                    passed: false,
+                });
             }
             if point >= last {
                 return Ok(tapped);

@@ -170,7 +170,7 @@ impl Synthesis {
                     false => z.clone(),
                 };
                 let map = self.layers[0].forward(&z)?;
-                growing.run(&Feature { layer: 0, map, picture: None }, taps)?
+                growing.run(&Feature { layer: 0, map, picture: None, passed: false }, taps)?
             }
         };
         if self.tanh {

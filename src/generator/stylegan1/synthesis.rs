@@ -247,7 +247,7 @@ impl Synthesis {
                 let (_, c, h, w) = self.constant.dims4()?;
                 let constant = self.constant.broadcast_as((styles[0].dim(0)?, c, h, w))?;
                 let map = layer(0, &constant.contiguous()?)?;
-                growing.run(&Feature { layer: 0, map, picture: None }, taps)?
+                growing.run(&Feature { layer: 0, map, picture: None, passed: false }, taps)?
             }
         };
         if self.tanh {

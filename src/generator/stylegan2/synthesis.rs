@@ -401,9 +401,15 @@ impl Synthesis {
         for block in self.blocks.iter().take(count) {
             let points = first..first + block.points();
             first = points.end;
+            let last = points.end.saturating_sub(1);
             let entry = match from {
                 Some(f) if f.layer >= points.end => {
                     block.pass(&mut walk);
+                    continue;
+                }
+                Some(f) if f.passed && f.layer == last => {
+                    block.pass(&mut walk);
+                    (x, picture) = (Some(f.map.clone()), f.picture.clone());
                     continue;
                 }
                 Some(f) if points.contains(&f.layer) => {
@@ -415,8 +421,11 @@ impl Synthesis {
             let so_far = picture.clone();
             let mut seen = |point: usize, map: &Tensor| {
                 let layer = points.start + point;
-                if taps.contains(&Tap::Layer(layer)) {
-                    features.push(Feature { layer, map: map.clone(), picture: so_far.clone() });
+                // Only the last map of a block becomes colours.
+                let passed = layer < last && taps.contains(&Tap::Passed(layer));
+                if passed || taps.contains(&Tap::Layer(layer)) {
+                    let (map, picture) = (map.clone(), so_far.clone());
+                    features.push(Feature { layer, map, picture, passed });
                 }
             };
             let within = last.saturating_sub(points.start);
@@ -433,6 +442,10 @@ impl Synthesis {
                     Some(p) => (p + y)?,
                     None => y,
                 });
+            }
+            if taps.contains(&Tap::Passed(last)) {
+                let (map, picture) = (map.clone(), picture.clone());
+                features.push(Feature { layer: last, map, picture, passed: true });
             }
             x = Some(map);
         }

@@ -11,9 +11,10 @@ use crate::space::Space;
 pub const METHOD: Method = Method {
     name: "encoder",
     paper: "e4e (Tov et al. 2021), ReStyle (Alaluf et al. 2021), HyperStyle (Alaluf et al. 2022), \
-            HFGI (Wang et al. 2022)",
+            HFGI (Wang et al. 2022), HyperInverter (Dinh et al. 2022), GH-Feat (Xu et al. 2021), \
+            StyleFeatureEditor (Bobkov et al. 2024)",
     summary: "passes of the generator's own encoder, or of the one in a file",
-    spaces: &[Space::WPlus, Space::W],
+    spaces: &[Space::WPlus, Space::W, Space::S],
     encoder: true,
     residual: false,
     steps: None,

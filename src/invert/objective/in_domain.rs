@@ -5,6 +5,7 @@ use crate::error::{Error, Result};
 use crate::generator::{Input, spaces};
 use crate::invert::job::Job;
 use crate::network::{Encoder, Seen};
+use crate::safe::Safe;
 use crate::space::Space;
 use candle_core::Tensor;
 
@@ -31,6 +32,10 @@ fn check(job: &Job<'_>, space: Space) -> Result<()> {
         return Err(Error::runtime(message).hint("use in_domain: 0, or space: W+"));
     }
     match job.encoder {
+        Some(encoder) if encoder.space() == Space::S => {
+            let text = format!("{} finds codes of S, not of {space}", Safe(encoder.name()));
+            Err(Error::runtime(text).hint("use in_domain: 0, or another encoder"))
+        }
         Some(_) => Ok(()),
         None => Err(Error::runtime("`in_domain` needs an encoder, the generator has none")
             .hint("use in_domain: 0")),

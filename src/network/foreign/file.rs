@@ -8,6 +8,7 @@ use crate::network::Encoder;
 use crate::network::layers::Taker;
 use crate::network::roots;
 use crate::safe::Safe;
+use crate::space::Space;
 use crate::weights::{Listing, Weights};
 use candle_core::{DType, Device, Tensor};
 use serde_json::Value as Json;
@@ -94,7 +95,7 @@ impl Found {
         let mut weights = weights.below(&self.root).renamed(&kind.layout)?;
         let net = (kind.take)(&mut Taker::new(&mut weights, device), &mut host)?;
         let [rows, dim] = net.size();
-        let rows = if rows == 1 { host.rows } else { rows };
+        let rows = if rows == 1 && net.space() != Space::S { host.rows } else { rows };
         let start = if weights.has("latent_avg") {
             mean(weights.take_any("latent_avg")?, (rows, dim), weights.file())?
         } else {

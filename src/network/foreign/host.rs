@@ -1,7 +1,11 @@
 //! What the generator of an encoder has.
 
 use super::Foreign;
+use crate::error::Result;
 use candle_core::Tensor;
+
+/// The map of a layer that codes of W+ give, `[N, L, D]` → `[N, C, h, w]`.
+pub type MapOf = Box<dyn Fn(&Tensor, usize) -> Result<Tensor> + Send + Sync>;
 
 /// What the generator of an encoder has.
 pub struct Host {
@@ -11,6 +15,10 @@ pub struct Host {
     pub rows: usize,
     /// The layers of its synthesis, in the order in which they run.
     pub layers: Vec<Place>,
+    /// Names and shapes of its weights, in their order.
+    pub weights: Vec<(String, Vec<usize>)>,
+    /// Its feature maps, for an encoder that looks at them.
+    pub map: Option<MapOf>,
     /// The encoder whose code another begins with, where it is known.
     pub first: Option<Foreign>,
 }

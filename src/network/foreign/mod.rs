@@ -14,24 +14,30 @@ mod backbone;
 mod chain;
 mod e2style;
 mod e4e;
+mod edged;
 mod file;
 mod gains;
+mod ghfeat;
 mod halving;
 mod hfgi;
 mod host;
+mod hyperinverter;
 mod hyperstyle;
 mod idinvert;
 mod options;
 mod pooled;
 mod progressive;
 mod psp;
+mod pyramid;
+mod regressor;
 mod run;
+mod sfe;
 mod styles;
 mod w;
 mod wplus;
 
 pub use file::{Found, find};
-pub use host::{Host, Place};
+pub use host::{Host, MapOf, Place};
 pub use run::Foreign;
 
 use super::body::Body;
@@ -40,6 +46,7 @@ use super::layers::Taker;
 use super::resize_to;
 use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::latent::Part;
+use crate::space::Space;
 use crate::weights::Listing;
 use crate::weights::layout::{Layout, Rule};
 use candle_core::Tensor;
@@ -54,9 +61,12 @@ const KINDS: &[&Kind] = &[
     &wplus::KIND,
     &e2style::KIND,
     &idinvert::KIND,
+    &ghfeat::KIND,
     &hyperstyle::KIND,
+    &hyperinverter::KIND,
     &hfgi::ON_E4E,
     &hfgi::ON_PSP,
+    &sfe::KIND,
 ];
 
 /// Channels of the pictures that these encoders read.
@@ -87,6 +97,11 @@ pub(super) trait Net: Send + Sync {
     /// Rows and dimensions of the codes; one row is for all layers.
     fn size(&self) -> [usize; 2];
 
+    /// The space of the codes: W+, or S, whose codes are one row of all styles.
+    fn space(&self) -> Space {
+        Space::WPlus
+    }
+
     /// Passes after which it is done; `usual` where it may go on for ever.
     fn passes(&self, usual: usize) -> usize {
         let _ = usual;
@@ -98,12 +113,20 @@ pub(super) trait Net: Send + Sync {
         SIDE
     }
 
+    /// A picture at that side.
+    ///
+    /// # Errors
+    /// When a tensor operation fails.
+    fn fitted(&self, picture: &Tensor) -> Result<Tensor> {
+        resize_to(picture, self.side(), self.side())
+    }
+
     /// A reconstruction at that side.
     ///
     /// # Errors
     /// When a tensor operation fails.
     fn shrunk(&self, reconstruction: &Tensor) -> Result<Tensor> {
-        resize_to(reconstruction, self.side(), self.side())
+        self.fitted(reconstruction)
     }
 
     /// A pass, with gradients. A code is relative to the mean of w.

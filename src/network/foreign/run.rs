@@ -6,8 +6,7 @@ use super::{CHANNELS, Net};
 use crate::error::{Error, Result};
 use crate::latent::Part;
 use crate::network::encoder::{Encoder, Move, Seen, fits};
-use crate::network::resize_to;
-use crate::space::Dims;
+use crate::space::{Dims, Space};
 use candle_core::{DType, Tensor};
 
 /// Rows of a picture of 256² that show something where cars are encoded: the others are black.
@@ -36,8 +35,7 @@ impl Foreign {
 
     /// Pictures and reconstructions as the encoder was trained on them.
     fn fit(&self, seen: &Seen<'_>) -> Result<[Tensor; 2]> {
-        let side = self.net.side();
-        let pictures = resize_to(&read(seen.pictures)?, side, side)?;
+        let pictures = self.net.fitted(&read(seen.pictures)?)?;
         Ok([self.cut(pictures)?, self.cut(self.net.shrunk(&read(seen.current)?)?)?])
     }
 
@@ -83,9 +81,17 @@ impl Encoder for Foreign {
         self.start.as_ref()
     }
 
+    fn space(&self) -> Space {
+        self.net.space()
+    }
+
     fn check(&self, model: &str, channels: usize, dims: &Dims) -> Result<()> {
         let mine = [CHANNELS, self.rows, self.net.size()[1]];
-        fits(&self.name, mine, (model, [channels, dims.num_ws, dims.w_dim]))
+        let wanted = match self.space() {
+            Space::S => [channels, 1, dims.s_dim()],
+            _ => [channels, dims.num_ws, dims.w_dim],
+        };
+        fits(&self.name, mine, (model, wanted))
     }
 
     fn pass(&self, seen: &Seen<'_>) -> Result<Move> {

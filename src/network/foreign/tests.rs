@@ -15,9 +15,9 @@ fn read(case: &Case) -> Foreign {
     let found = find(weights.list()).unwrap();
     let mean = Tensor::zeros(*case.tensor("said").dims().last().unwrap(), DType::F32, &Device::Cpu)
         .unwrap();
-    found
-        .read("0123", weights, Host { mean, rows, layers: Vec::new(), first: None }, &Device::Cpu)
-        .unwrap()
+    let (layers, names) = (Vec::new(), Vec::new());
+    let host = Host { mean, rows, layers, weights: names, map: None, first: None };
+    found.read("0123", weights, host, &Device::Cpu).unwrap()
 }
 
 /// What a pass of the network itself finds of the pictures of a case, each of half the channels.
@@ -117,7 +117,7 @@ fn hyperstyle_of_full_size_equals_the_official_code() {
     };
     let layers = published().into_iter().enumerate().map(place).collect();
     let first = Some(read(&Case::open("encoders", "hyperstyle_w")));
-    let mut host = Host { mean, rows: 18, layers, first };
+    let mut host = Host { mean, rows: 18, layers, weights: Vec::new(), map: None, first };
     let net = (hyperstyle::KIND.take)(&mut taker, &mut host).unwrap();
     let six = filled(&[1, 6, 256, 256], 9001, 0.9);
     let half = |at| six.narrow(1, at, 3).unwrap().contiguous().unwrap();

@@ -1,28 +1,43 @@
 //! One w for all layers, from the mean of the last map: pSp's encoder into W, with which HyperStyle
 //! and others begin.
 
-use super::{CHANNELS, Host, Kind, Net, layout, reads_pictures};
+use super::{CHANNELS, Host, Kind, Net, layout, pyramid, reads_pictures};
 use crate::error::Result;
 use crate::network::body::Body;
 use crate::network::encoder::{Move, Seen};
-use crate::network::irse::{self, MARK};
 use crate::network::layers::{Dense, Taker};
+use crate::network::{irse, resnet};
+use crate::weights::Listing;
 
-/// See Richardson et al. 2021 and Alaluf et al. 2022.
+/// See Richardson et al. 2021 and Alaluf et al. 2022; on a ResNet, Dinh et al. 2022.
 pub(super) const KIND: Kind = Kind {
     name: "pSp-W",
     about: "an encoder into W on pSp's network (Richardson et al. 2021)",
-    types: &["BackboneEncoderUsingLastLayerIntoW", "SingleStyleCodeEncoder", "WEncoder"],
-    layout: layout("psp-w", |listing| {
-        listing.has(MARK) && listing.has("linear.weight") && !listing.has("output_layer_2.3.weight")
-    }),
+    types: &[
+        "BackboneEncoderUsingLastLayerIntoW",
+        "SingleStyleCodeEncoder",
+        "WEncoder",
+        "ResNetEncoderUsingLastLayerIntoW",
+    ],
+    layout: layout("psp-w", detect),
     relative: true,
     begins: false,
     take,
 };
 
-fn take(t: &mut Taker<'_>, _: &mut Host) -> Result<Box<dyn Net>> {
-    let body = irse::take(t)?;
+/// Whether a file has such a network.
+pub(super) fn detect(listing: &Listing) -> bool {
+    let body = listing.has(irse::MARK)
+        || (listing.has(resnet::MARK) && listing.has("body.0.conv1.weight"));
+    body && listing.has("linear.weight") && !listing.has("output_layer_2.3.weight")
+}
+
+/// Takes a body and `linear`.
+///
+/// # Errors
+/// When a tensor is missing or does not fit.
+pub(super) fn take(t: &mut Taker<'_>, _: &mut Host) -> Result<Box<dyn Net>> {
+    let body = pyramid::body(t)?;
     reads_pictures(t, &body, &[CHANNELS])?;
     let last = body.outputs();
     let linear = t.dense("linear", last, (last as f64).powf(-0.5))?;

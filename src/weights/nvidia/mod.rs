@@ -29,7 +29,7 @@ pub(super) const CONTAINER: Container = Container {
 fn network(heap: &Heap, root: &Value, wanted: Network) -> Option<(&'static str, Value)> {
     let persistent = |v: &Value| matches!(heap.node(v), Some(Node::Persistent(_)));
     let names: &[&'static str] = match wanted {
-        Network::Generator => &["G_ema", "G"],
+        Network::Generator | Network::Encoder => &["G_ema", "G"],
         Network::Discriminator => &["D"],
     };
     let named = names

@@ -1,20 +1,24 @@
 //! Pickles of NVIDIA's TensorFlow code: PGGAN, StyleGAN, StyleGAN2 and its successor with adaptive
-//! augmentation write `(G, D, Gs)`, three objects of a class `Network`.
+//! augmentation write `(G, D, Gs)`, three objects of a class `Network`; GH-Feat writes its encoder
+//! before them, `(E, G, D, Gs)`.
 //!
 //! A network is a dictionary: the arguments of the function that builds it, that function's name
 //! and source code, its parts (networks again), and its variables, names with arrays. The source is
 //! never run or parsed; its sha256 goes to the provenance.
 
-use super::container::{Container, Draft, Probe};
-use super::pickle;
+use super::container::{Container, Draft, Network, Probe};
 use super::pickle::value::{Heap, Node, Value};
+use super::pickle::{self, Loaded};
 use super::torch::{Tree, check_name};
 use crate::error::Result;
 use serde_json::{Map, Value as Json, json};
 
+/// The name of the container.
+pub const NAME: &str = "tensorflow-pickle";
+
 /// The container.
 pub(super) const CONTAINER: Container = Container {
-    name: "tensorflow-pickle",
+    name: NAME,
     begins: pickle::begins,
     holds: |probe| probe.pickle.as_ref().is_some_and(|p| generator(&p.heap, &p.root).is_some()),
     read,
@@ -29,6 +33,17 @@ const DEPTH: usize = 6;
 /// Whether a value is such a network.
 fn is_network(heap: &Heap, value: &Value) -> bool {
     ["static_kwargs", "variables"].iter().all(|k| heap.get(value, k).is_some())
+}
+
+/// The function that builds an encoder.
+const ENCODER: &str = "Encoder";
+
+/// The network that is wanted of a file: its encoder, where it has one, else the generator.
+fn wanted(heap: &Heap, root: &Value, network: Network) -> Option<Value> {
+    let encodes = |v: &&Value| matches!(heap.get(v, "build_func_name"), Some(Value::Text(t)) if **t == *ENCODER);
+    let mut all = heap.items(root).iter().filter(|v| is_network(heap, v));
+    let encoder = all.find(encodes).filter(|_| network == Network::Encoder);
+    encoder.cloned().or_else(|| generator(heap, root))
 }
 
 /// The network that a file is about: the averaged generator `Gs`, which comes last, else the file's
@@ -46,7 +61,8 @@ fn generator(heap: &Heap, root: &Value) -> Option<Value> {
 /// A network's variables by their names, those of its parts after the part's name and a slash:
 /// `synthesis/4x4/Conv/weight`; its arguments as settings.
 fn read(probe: &Probe<'_>) -> Result<Draft> {
-    let found = probe.pickle.as_ref().and_then(|p| Some((p, generator(&p.heap, &p.root)?)));
+    let of = |p: &Loaded| wanted(&p.heap, &p.root, probe.network);
+    let found = probe.pickle.as_ref().and_then(|p| Some((p, of(p)?)));
     let Some((loaded, network)) = found else {
         return Err(probe.source.fail(0, "the file does not contain a network of TensorFlow"));
     };
@@ -66,7 +82,7 @@ fn read(probe: &Probe<'_>) -> Result<Draft> {
     let (name, function) = (text("name"), text("build_func_name"));
     if heap.items(&loaded.root).len() > 1 {
         tree.draft.notes.push(format!(
-            "the file holds several networks; `{}`, the last generator, is read",
+            "the file holds several networks; `{}` is read",
             crate::safe::Safe(&name)
         ));
     }
