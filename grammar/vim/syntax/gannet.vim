@@ -15,8 +15,8 @@ let s:functions = ["attributes", "blank", "channel", "compare", "compose", "cosi
 \ "slerp", "ssim", "strip", "sum", "table", "text", "to"]
 let s:bare = ["mean_w", "pc"]
 let s:arguments = ["a", "adversarial", "align", "along", "alpha", "b", "ball", "bce",
-\ "best_of", "bins", "blur", "box", "camera", "channels", "class", "closed", "code", "codes",
-\ "columns", "combine", "compose", "cutoff", "depth", "directions", "discriminator",
+\ "best_of", "bins", "blur", "box", "camera", "channels", "class", "closed", "coarse", "code",
+\ "codes", "columns", "combine", "compose", "cutoff", "depth", "directions", "discriminator",
 \ "discriminator_file", "down", "edits", "ellipse", "encoder", "error", "face", "feather",
 \ "fill", "fill_lr", "fov", "fps", "frames", "from", "gap", "generations", "geocross", "grey",
 \ "ground", "history", "huber", "identity", "identity_net", "in_domain", "index", "init",
