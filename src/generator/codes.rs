@@ -208,7 +208,7 @@ pub fn settled(g: &dyn Generator, parts: &Parts, (space, input): (Space, &Input)
 /// Whether a point of the synthesis does not depend on the map of a layer, because it comes before.
 fn before(g: &dyn Generator, tap: Tap, layer: usize) -> bool {
     match tap {
-        Tap::Layer(wanted) => wanted < layer,
+        Tap::Layer(wanted) | Tap::Passed(wanted) => wanted < layer,
         Tap::Early(side) => g.spec().layers.get(layer).is_some_and(|l| l.height > side),
         Tap::Picture | Tap::Depth => false,
     }

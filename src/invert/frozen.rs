@@ -87,6 +87,7 @@ pub(super) fn pictures(
         layer: first.layer,
         map: stacked(maps.iter().map(|f| &f.map))?,
         picture: if sums.is_empty() { None } else { Some(stacked(sums.into_iter())?) },
+        passed: first.passed,
     };
     codes::run_from(g, Some(&feature), read, Tap::Picture)?.only(Tap::Picture)
 }

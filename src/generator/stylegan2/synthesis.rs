@@ -396,7 +396,7 @@ impl Synthesis {
         taps: &[Tap],
     ) -> Result<Tapped> {
         let mut features = Vec::new();
-        let last = last_point(taps, usize::MAX);
+        let wanted = last_point(taps, usize::MAX);
         let mut first = 0;
         for block in self.blocks.iter().take(count) {
             let points = first..first + block.points();
@@ -428,9 +428,10 @@ impl Synthesis {
                     features.push(Feature { layer, map, picture, passed });
                 }
             };
-            let within = last.saturating_sub(points.start);
+            let within = wanted.saturating_sub(points.start);
             let map = block.features((entry, within), &mut walk, &mut seen)?;
-            if last < points.end {
+            let coloured = taps.contains(&Tap::Passed(last));
+            if wanted < points.end && !coloured {
                 return Ok(Tapped { features, ..Tapped::default() });
             }
             if block.doubles {
@@ -443,9 +444,12 @@ impl Synthesis {
                     None => y,
                 });
             }
-            if taps.contains(&Tap::Passed(last)) {
+            if coloured {
                 let (map, picture) = (map.clone(), picture.clone());
                 features.push(Feature { layer: last, map, picture, passed: true });
+                if wanted < points.end {
+                    return Ok(Tapped { features, ..Tapped::default() });
+                }
             }
             x = Some(map);
         }
