@@ -2,7 +2,6 @@
 //! layer that it searches, the picture where it searches nothing of the generator, and a generator
 //! whose weights were tuned before.
 
-use super::evaluate::{Point, holds, reading, stacked};
 use super::phase::{Layers, Phase, Unknowns};
 use crate::error::Result;
 use crate::generator::{Feature, Generator, Input, Tap, codes};
@@ -10,7 +9,6 @@ use crate::latent::{Part, Parts};
 use crate::space::Space;
 use candle_core::{DType, Tensor};
 use std::cell::OnceCell;
-use std::rc::Rc;
 use std::sync::Arc;
 
 /// A code with what the generator reads besides it, as [`codes::run_from`] takes them.
@@ -18,7 +16,7 @@ pub(super) type Read<'a> = (&'a Parts, Space, &'a Input);
 
 /// The first place of the synthesis that the unknowns of a phase change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Floor {
+pub(super) enum Floor {
     /// A layer: its map, or what comes behind it.
     Layer(usize),
     /// None: the picture stays.
@@ -26,7 +24,7 @@ enum Floor {
 }
 
 /// A point of the synthesis that stays as it is.
-enum Reached {
+pub(super) enum Reached {
     Map(Feature),
     Picture(Tensor),
 }
@@ -35,91 +33,19 @@ enum Reached {
 #[derive(Default)]
 pub(super) struct Frozen {
     /// The parts that stay, by which a change is seen.
-    parts: Vec<(Part, Tensor)>,
-    floor: Option<Floor>,
-    reached: Option<Reached>,
+    pub parts: Vec<(Part, Tensor)>,
+    pub floor: Option<Floor>,
+    pub reached: Option<Reached>,
     /// The generator with the weights of the image, where none is searched.
     pub generator: Option<Arc<dyn Generator>>,
     /// The picture of the code by the generator as it was loaded, where it was asked for.
     untouched: OnceCell<Tensor>,
 }
 
-/// What a phase leaves as it is at a point; computed anew only when a part has changed that the
-/// phase does not search.
-pub(super) fn below(point: &Point<'_, '_, '_>, phase: &Phase<'_>) -> Result<Rc<Frozen>> {
-    let layers = point.problem.run.job.generator.spec().layers.len();
-    let floor = floor(phase, layers);
-    let parts = still(point, phase)?;
-    let known = point.problem.frozen.borrow().clone();
-    if known.floor == floor && same(&known.parts, &parts)? {
-        return Ok(known);
-    }
-    let fresh = Rc::new(Frozen::new(point, (parts, floor), phase.unknowns.weights.is_none())?);
-    point.problem.frozen.replace(fresh.clone());
-    Ok(fresh)
-}
-
-/// The pictures of points whose codes change no weights.
-pub(super) fn pictures(
-    points: &[Point<'_, '_, '_>],
-    phase: &Phase<'_>,
-    (g, read): (&dyn Generator, Read<'_>),
-) -> Result<Tensor> {
-    let (parts, space, input) = read;
-    let each = points.iter().map(|p| below(p, phase)).collect::<Result<Vec<_>>>()?;
-    let pictures = each.iter().filter_map(|b| match &b.reached {
-        Some(Reached::Picture(picture)) => Some(picture),
-        _ => None,
-    });
-    let maps = each.iter().filter_map(|b| match &b.reached {
-        Some(Reached::Map(feature)) => Some(feature),
-        _ => None,
-    });
-    let (pictures, maps): (Vec<&Tensor>, Vec<&Feature>) = (pictures.collect(), maps.collect());
-    if pictures.len() == points.len() {
-        return stacked(pictures.into_iter());
-    }
-    let Some(first) = maps.first().filter(|_| maps.len() == points.len()) else {
-        return codes::untuned(g, parts, space, input, phase.tap());
-    };
-    let sums: Vec<&Tensor> = maps.iter().filter_map(|f| f.picture.as_ref()).collect();
-    let feature = Feature {
-        layer: first.layer,
-        map: stacked(maps.iter().map(|f| &f.map))?,
-        picture: if sums.is_empty() { None } else { Some(stacked(sums.into_iter())?) },
-        passed: first.passed,
-    };
-    codes::run_from(g, Some(&feature), read, Tap::Picture)?.only(Tap::Picture)
-}
-
 impl Frozen {
-    fn new(
-        point: &Point<'_, '_, '_>,
-        (parts, floor): (Vec<(Part, Tensor)>, Option<Floor>),
-        alone: bool,
-    ) -> Result<Self> {
-        let run = point.problem.run;
-        let mut frozen = Self { parts, floor, ..Self::default() };
-        let tuned = match point.parts.tune() && (alone || floor.is_some()) {
-            true => {
-                let changed = codes::changed(run.weights()?, point.parts)?;
-                Some(run.job.generator.with_weights(&changed)?)
-            }
-            false => None,
-        };
-        let g = tuned.as_deref().unwrap_or(run.job.generator);
-        let (space, input) = reading(std::slice::from_ref(point), point.parts)?;
-        let read = (point.parts, space, &input);
-        frozen.reached = match floor {
-            Some(Floor::Layer(layer)) => Some(Reached::Map(codes::unchanged(g, read, layer)?)),
-            Some(Floor::Picture) => {
-                let picture = codes::untuned(g, point.parts, space, &input, Tap::Picture)?;
-                Some(Reached::Picture(picture.detach()))
-            }
-            None => None,
-        };
-        frozen.generator = tuned.filter(|_| alone);
-        Ok(frozen)
+    /// Nothing reached yet.
+    pub fn new(parts: Vec<(Part, Tensor)>, floor: Option<Floor>) -> Self {
+        Self { parts, floor, ..Self::default() }
     }
 
     /// The picture of the image, by a generator with its weights.
@@ -152,7 +78,7 @@ impl Frozen {
 
 /// The first place that the unknowns of a phase change, in a generator of so many layers; `None`
 /// where that may be any.
-fn floor(phase: &Phase<'_>, layers: usize) -> Option<Floor> {
+pub(super) fn floor(phase: &Phase<'_>, layers: usize) -> Option<Floor> {
     let u = phase.unknowns;
     let early = u.code || u.noise || u.pose || u.line || u.composed.is_some();
     if early || phase.schedule.w_noise || phase.side.is_some() {
@@ -168,19 +94,8 @@ fn floor(phase: &Phase<'_>, layers: usize) -> Option<Floor> {
     Some(first.map_or(Floor::Picture, Floor::Layer))
 }
 
-/// The parts of a point that a phase does not search.
-fn still(point: &Point<'_, '_, '_>, phase: &Phase<'_>) -> Result<Vec<(Part, Tensor)>> {
-    let mut all = Vec::new();
-    for (part, tensor) in point.parts.iter() {
-        if !holds(point, phase, part)? {
-            all.push((part, tensor.clone()));
-        }
-    }
-    Ok(all)
-}
-
 /// Whether these are the same parts with the same numbers.
-fn same(a: &[(Part, Tensor)], b: &[(Part, Tensor)]) -> Result<bool> {
+pub(super) fn same(a: &[(Part, Tensor)], b: &[(Part, Tensor)]) -> Result<bool> {
     if a.len() != b.len() {
         return Ok(false);
     }

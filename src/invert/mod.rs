@@ -17,6 +17,7 @@
 //! | a degradation | one in `degrade`, one line in [`DEGRADATIONS`] |
 //! | an optimizer | one in `optimize`, the methods that use it |
 
+mod below;
 mod check;
 mod checkpoint;
 mod coarse;
@@ -36,6 +37,7 @@ mod named;
 mod objective;
 mod optimize;
 mod phase;
+mod point;
 mod prior;
 mod problem;
 mod relative;
