@@ -51,7 +51,7 @@ fn agrees(name: &str, weights: usize) {
     let g = loaded.generator().unwrap();
     let near = |what: &str, found: &Tensor, wanted: &str| {
         let error = apart(found, case.tensor(wanted));
-        assert!(error < 1e-5, "{name}: {what}, {error}");
+        assert!(error < 1e-4, "{name}: {what}, {error}");
     };
     let pictures = filled(&[2, 3, 256, 256], 9001, 0.9);
     let first = Seen::first(&pictures, &pictures);
@@ -102,9 +102,8 @@ fn hyperinverter_in_a_program() {
     let (path, model) = (place.encoder("hyperinverter"), generator(&place));
     let given = |path: &Path| format!("method: encoder, encoder: {}", written(path));
     let program = format!(
-        "r = invert(sample(seed: 3), {})\nc = latent(r)\nprint(c)\n\
-         save(c, {}, outside: true)\nprint(psnr(c, latent({})))\n\
-         print(psnr(lerp(c, sample(seed: 4, space: W+), 0), c))\nr",
+        "r = invert(sample(seed: 3), {})\nsave(r, {}, outside: true)\n\
+         c = latent({})\nprint(c)\nprint(psnr(r, c))\nprint(psnr(lerp(c, sample(seed: 4, space: W+), 0), c))\nr",
         given(&path),
         written(&place.at("code.safetensors")),
         written(&place.at("code.safetensors")),

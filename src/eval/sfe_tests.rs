@@ -32,7 +32,9 @@ fn agrees(name: &str) {
     let g = loaded.generator().unwrap();
     let near = |what: &str, found: &Tensor, wanted: &str| {
         let error = apart(found, case.tensor(wanted));
-        assert!(error < 1e-4, "{name}: {what}, {error}");
+        // What is added is a difference of two maps, both larger than it.
+        let most = if what == "map" { 2e-4 } else { 1e-4 };
+        assert!(error < most, "{name}: {what}, {error}");
     };
     let pictures = filled(&[1, 3, 320, 320], 9001, 0.9);
     let seen = Seen::first(&pictures, &pictures);
@@ -77,8 +79,8 @@ fn style_feature_editor_in_a_program() {
     let path = place.encoder("sfe_inverter");
     let saved = written(&place.at("code.safetensors"));
     let program = format!(
-        "r = invert(sample(seed: 3), method: encoder)\nc = latent(r)\nprint(c)\n\
-         save(c, {saved}, outside: true)\nprint(psnr(c, latent({saved})))\nr"
+        "r = invert(sample(seed: 3), method: encoder)\nsave(r, {saved}, outside: true)\n\
+         c = latent({saved})\nprint(c)\nprint(psnr(r, c))\nr"
     );
     let kept = place.run(&path, &program).unwrap();
     assert!(kept.printed[0].contains("a 64² feature map at layer 9"), "{:?}", kept.printed);

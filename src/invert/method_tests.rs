@@ -211,9 +211,9 @@ fn a_class_is_searched_alone_and_z_alone() {
     let w = Tensor::from_vec(Rng::new(4).normals(w_dim), (1, w_dim), &Device::Cpu).unwrap();
     let other = Tensor::from_vec(Rng::new(5).normals(w_dim), (1, w_dim), &Device::Cpu).unwrap();
     let part = |w: &Tensor, from, count| w.narrow(1, from, count).unwrap();
-    let (control, stats) = (Control::default(), stats(&g));
+    let control = Control::default();
     let labels = Tensor::new(&[[1f32, 0.0, 0.0]], &Device::Cpu).unwrap();
-    let job = Job { stats: Some(&stats), labels: Some(&labels), ..Job::new(&g, &control) };
+    let job = Job { labels: Some(&labels), ..Job::new(&g, &control) };
     let param = OPTIMIZE.params.iter().find(|p| p.name == "searches").unwrap();
     for (word, [held, searched]) in [
         ("class", [(0, z_dim), (z_dim, w_dim - z_dim)]),
@@ -224,7 +224,8 @@ fn a_class_is_searched_alone_and_z_alone() {
             parts.reverse();
         }
         let target = Tensor::cat(&parts, 1).unwrap();
-        let picture = spaces::picture(&g, &target, Space::W, &Input::default()).unwrap();
+        let input = Input::labelled(Some(&labels));
+        let picture = spaces::picture(&g, &target, Space::W, &input).unwrap();
         let start = spaces::mean(&g, Space::W, None).unwrap().derived(w.clone(), "w".into());
         let mut c =
             Config { steps: 150, init: Init::Latent(start), ..Config::new(Space::W, &OPTIMIZE) };
@@ -242,7 +243,7 @@ fn a_class_is_searched_alone_and_z_alone() {
     // Elsewhere no part of a code is the class's.
     let mut c = Config { steps: 2, ..Config::new(Space::Z, &OPTIMIZE) };
     c.words.choose(param, "class").unwrap();
-    let target = spaces::picture(&g, &w, Space::W, &Input::default()).unwrap();
+    let target = spaces::picture(&g, &w, Space::W, &Input::labelled(Some(&labels))).unwrap();
     let e = invert(&job, &target, &c).unwrap_err();
     assert_eq!(e.repair(), Some("space: W"), "{e}");
     let toy = generator();

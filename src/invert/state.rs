@@ -2,6 +2,7 @@
 
 use super::domain;
 use super::evaluate::Evaluation;
+use super::objective::OF_WEIGHTS;
 use super::optimize::Optimizer;
 use super::phase::{Mover, Phase, Region};
 use super::problem::{Problem, Run};
@@ -20,7 +21,7 @@ const OVERSHOT: f64 = 1.5;
 /// Steps over which the rate rises again from there: the first ones of Adam are the longest.
 const RISE: f64 = 10.0;
 
-/// The best point so far, by the terms by which points compare.
+/// The best point so far, by the terms by which points compare; see [`State::record`].
 #[derive(Clone)]
 pub(super) struct Best {
     pub loss: f64,
@@ -126,13 +127,17 @@ impl State {
     }
 
     /// Keeps what a point is worth.
-    pub fn record(&mut self, e: &Evaluation) -> Result<()> {
+    pub fn record(&mut self, run: &Run<'_>, e: &Evaluation) -> Result<()> {
         self.trace.push(self.step, &e.terms);
-        self.keep(e)
+        let phase = run.phases.get(self.judging(run).0);
+        let draws = |p: &Phase<'_>| OF_WEIGHTS.iter().any(|term| p.holds_weights(term));
+        self.keep(e, phase.is_some_and(draws))
     }
 
-    /// Keeps a point if it is the best so far.
-    fn keep(&mut self, e: &Evaluation) -> Result<()> {
+    /// Keeps a point if it is the best so far; in a phase that draws other codes, the last one that
+    /// has not spoilt the generator: by the terms that compare alone, the best would be one that does
+    /// not hold the others yet.
+    fn keep(&mut self, e: &Evaluation, draws: bool) -> Result<()> {
         if !e.total.is_finite() {
             self.diverged = Some(self.step);
             self.finished = true;
@@ -142,7 +147,11 @@ impl State {
             }
             return Ok(());
         }
-        if self.best.as_ref().is_none_or(|b| e.judged < b.loss) {
+        let better = |b: &Best| match draws {
+            true => b.loss <= 0.0 || e.judged <= OVERSHOT * b.loss,
+            false => e.judged < b.loss,
+        };
+        if self.best.as_ref().is_none_or(better) {
             let (parts, picture) = (e.parts.clone(), e.picture.clone());
             self.best = Some(Best { loss: e.judged, step: self.step, parts, picture });
         }
@@ -151,7 +160,7 @@ impl State {
 
     /// Keeps the point that a phase begins with, where nothing compares with it.
     pub fn begin(&mut self, e: &Evaluation) -> Result<()> {
-        if self.best.is_none() { self.keep(e) } else { Ok(()) }
+        if self.best.is_none() { self.keep(e, false) } else { Ok(()) }
     }
 
     /// Moves to the phase of the next step, at the best point so far. Returns whether it must be

@@ -134,7 +134,8 @@ fn unit(t: &mut Taker<'_>, inputs: usize, stride: usize) -> Result<Box<dyn Unit>
     Ok(Box::new(Basic { convs: [first, second], shortcut }))
 }
 
-/// Takes the units `NAME_unit1`, `NAME_unit2`, … of a stage; the first has that stride.
+/// Takes the units `NAME_unit1`, `NAME_unit2`, … of a stage, or the only one, `NAME`; the first has
+/// that stride.
 ///
 /// # Errors
 /// When a tensor is missing or does not fit.
@@ -143,6 +144,9 @@ pub(super) fn stage(
     name: &str,
     (inputs, first): (usize, usize),
 ) -> Result<Stage> {
+    if t.has(&format!("{name}/Conva.weight")) {
+        return Ok(vec![unit(&mut t.below(&format!("{name}/")), inputs, first)?]);
+    }
     let (mut units, mut now) = (Stage::new(), inputs);
     let below = |at: usize| format!("{name}_unit{}/", at + 1);
     while units.is_empty() || t.has(&format!("{}Conva.weight", below(units.len()))) {

@@ -31,7 +31,7 @@ pub(super) const KIND: Kind = Kind {
     layout: Layout {
         name: "ghfeat",
         detect: |listing| {
-            let own = ["Conv0/weight", "stage5_unit1/Conva/weight", "HighLevel/batch_norm/gamma"];
+            let own = ["Conv0/weight", "stage5/Conva/weight", "HighLevel/batch_norm/gamma"];
             own.iter().all(|name| listing.has(name))
         },
         rules: &[
