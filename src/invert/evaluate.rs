@@ -24,9 +24,9 @@ pub(super) struct Evaluation {
     pub terms: Vec<(&'static str, f64)>,
     /// Their sum.
     pub total: f64,
-    /// The sum of the terms by which points compare: all but those that draw other codes
-    /// ([`OF_WEIGHTS`]), whose values depend on what is drawn.
-    pub judged: f64,
+    /// Whether all terms were looked at: not every step draws pictures of other codes. Only losses
+    /// of such points compare.
+    pub complete: bool,
     /// The code that was evaluated, w noise included, with all that is found beside it.
     pub parts: Parts,
     /// The picture that they make, `[1, C, H, W]`.
@@ -117,7 +117,7 @@ impl Inputs {
         (picture, input): (&Tensor, &Input),
     ) -> Result<()> {
         let (problem, pivot) = (point.problem, point.parts.point());
-        let due = far::due(point.step);
+        let due = far::due(phase, point.step);
         if due && phase.holds_weights("locality") {
             self.far.push(far::pictures(problem, (pivot, point.step), g, input)?);
         }
@@ -222,6 +222,7 @@ pub(super) fn evaluate(
     let slopes = if gradients { Some(slopes(&terms, &inputs.vars, scale)?) } else { None };
     let numbers = fetched(&terms)?;
     let (parts, picture) = (inputs.parts.map(|_, t| Ok(t.detach()))?, picture.detach());
+    let holds_weights = OF_WEIGHTS.iter().any(|term| phase.holds_weights(term));
     let one = |(i, point): (usize, &Point<'_, '_, '_>)| -> Result<Evaluation> {
         let terms: Vec<_> = numbers
             .iter()
@@ -229,12 +230,8 @@ pub(super) fn evaluate(
             .collect();
         Ok(Evaluation {
             total: terms.iter().map(|(_, v)| v).sum(),
-            judged: terms
-                .iter()
-                .filter(|(name, _)| !OF_WEIGHTS.contains(name))
-                .map(|(_, v)| v)
-                .sum(),
             terms,
+            complete: !holds_weights || far::due(phase, point.step),
             parts: parts.map(|_, t| row(t, i))?,
             picture: row(&picture, i)?,
             gradients: match &slopes {

@@ -1,6 +1,7 @@
 //! Codes beside the one whose weights are tuned, and their pictures: far ones, which PTI's locality
 //! regularisation compares (Roich et al. 2021, section 3.3), and edited ones.
 
+use super::phase::Phase;
 use super::problem::Problem;
 use crate::error::Result;
 use crate::generator::{Generator, Input, Tap, codes, spaces};
@@ -20,9 +21,10 @@ const PSI: f64 = 0.5;
 /// this range for the directions of the built-in generator.
 const EDITS: [f64; 2] = [0.1, 0.5];
 
-/// Whether a step of a phase looks at other codes.
-pub(super) fn due(step: usize) -> bool {
-    step.is_multiple_of(EVERY)
+/// Whether a step of a phase looks at other codes; the last point of a phase is judged by all
+/// terms.
+pub(super) fn due(phase: &Phase<'_>, step: usize) -> bool {
+    step.is_multiple_of(EVERY) || step >= phase.steps
 }
 
 /// The pictures of a code far from `pivot` `[1, …]`, each `[1, C, H, W]`: by the tuned generator,

@@ -132,8 +132,10 @@ impl<'a> Batch<'_, '_, 'a> {
                 return;
             };
             let judged = state.judging(self.run).0 == phase;
-            let reached = acting.until.is_some_and(|goal| e.judged <= goal);
-            if !judged || !(reached || acting.plateau.is_some_and(|share| state.flat(share))) {
+            let reached = acting.until.is_some_and(|goal| e.total <= goal);
+            if !(judged && e.complete)
+                || !(reached || acting.plateau.is_some_and(|share| state.flat(share)))
+            {
                 return;
             }
             state.phase = phase;

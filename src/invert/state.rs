@@ -21,7 +21,7 @@ const OVERSHOT: f64 = 1.5;
 /// Steps over which the rate rises again from there: the first ones of Adam are the longest.
 const RISE: f64 = 10.0;
 
-/// The best point so far, by the terms by which points compare; see [`State::record`].
+/// The best point so far, by its loss; see [`State::record`].
 #[derive(Clone)]
 pub(super) struct Best {
     pub loss: f64,
@@ -65,6 +65,11 @@ pub(super) fn fresh(phase: &Phase<'_>) -> Option<Box<dyn Optimizer>> {
         Mover::Encoder(_) | Mover::Layers(_) => None,
         Mover::Optimizer(make) => Some(make()),
     }
+}
+
+/// Whether a phase looks at pictures of other codes, which it draws.
+fn draws(phase: &Phase<'_>) -> bool {
+    OF_WEIGHTS.iter().any(|term| phase.holds_weights(term))
 }
 
 /// Whether losses of two phases compare, at points that both know.
@@ -130,13 +135,12 @@ impl State {
     pub fn record(&mut self, run: &Run<'_>, e: &Evaluation) -> Result<()> {
         self.trace.push(self.step, &e.terms);
         let phase = run.phases.get(self.judging(run).0);
-        let draws = |p: &Phase<'_>| OF_WEIGHTS.iter().any(|term| p.holds_weights(term));
-        self.keep(e, phase.is_some_and(draws))
+        let kept = e.complete || !e.total.is_finite();
+        if kept { self.keep(e, phase.is_some_and(draws)) } else { Ok(()) }
     }
 
-    /// Keeps a point if it is the best so far; in a phase that draws other codes, the last one that
-    /// has not spoilt the generator: by the terms that compare alone, the best would be one that does
-    /// not hold the others yet.
+    /// Keeps a point if it is the best so far. In a phase that draws other codes a lucky draw is no
+    /// better point: there the last one is kept that has not spoilt the generator.
     fn keep(&mut self, e: &Evaluation, draws: bool) -> Result<()> {
         if !e.total.is_finite() {
             self.diverged = Some(self.step);
@@ -148,12 +152,12 @@ impl State {
             return Ok(());
         }
         let better = |b: &Best| match draws {
-            true => b.loss <= 0.0 || e.judged <= OVERSHOT * b.loss,
-            false => e.judged < b.loss,
+            true => b.loss <= 0.0 || e.total <= OVERSHOT * b.loss,
+            false => e.total < b.loss,
         };
         if self.best.as_ref().is_none_or(better) {
             let (parts, picture) = (e.parts.clone(), e.picture.clone());
-            self.best = Some(Best { loss: e.judged, step: self.step, parts, picture });
+            self.best = Some(Best { loss: e.total, step: self.step, parts, picture });
         }
         Ok(())
     }
@@ -253,9 +257,11 @@ impl State {
     /// far. Returns whether it did.
     pub fn step_back(&mut self, problem: &Problem<'_, '_>, e: &Evaluation) -> Result<bool> {
         let Some(phase) = problem.run.phases.get(self.phase) else { return Ok(false) };
-        let tunes = phase.unknowns.weights.is_some();
-        let best = self.best.as_ref().filter(|b| tunes && b.loss > 0.0);
-        let Some(best) = best.filter(|b| e.judged > OVERSHOT * b.loss) else {
+        // Terms that draw codes have a large value where a draw is unlucky; the steps between them
+        // know enough.
+        let judges = phase.unknowns.weights.is_some() && !(draws(phase) && e.complete);
+        let best = self.best.as_ref().filter(|b| judges && b.loss > 0.0);
+        let Some(best) = best.filter(|b| e.total > OVERSHOT * b.loss) else {
             return Ok(false);
         };
         self.parts = problem.entering(phase, best.parts.clone())?;

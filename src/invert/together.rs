@@ -17,11 +17,8 @@ pub(super) fn join(phase: &Phase<'_>, parts: &Parts, found: &mut [Evaluation]) -
         return Ok(());
     }
     let count = found.len() as f64;
-    let mean = |of: &dyn Fn(&Evaluation) -> f64| found.iter().map(of).sum::<f64>() / count;
-    let (total, judged) = (mean(&|e| e.total), mean(&|e| e.judged));
-    for e in found.iter_mut() {
-        (e.total, e.judged) = (total, judged);
-    }
+    let mean = found.iter().map(|e| e.total).sum::<f64>() / count;
+    found.iter_mut().for_each(|e| e.total = mean);
     let unknown = parts.iter().map(|(part, _)| part).filter(|part| phase.unknowns.hold(*part));
     let unknown: Vec<Part> = unknown.collect();
     if found.iter().any(|e| e.gradients.len() != unknown.len()) {
