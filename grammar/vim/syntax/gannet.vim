@@ -24,19 +24,19 @@ let s:arguments = ["a", "adversarial", "align", "along", "alpha", "b", "ball", "
 \ "levels", "locality", "log", "lpips", "lpips_heads", "lpips_net", "lr", "map", "map_lr",
 \ "map_steps", "maps", "mask", "masks", "match", "method", "minutes", "model", "msssim", "n",
 \ "name", "net", "noise", "noise_lr", "noise_steps", "nscd", "of", "offset", "optimizer",
-\ "out", "outside", "over", "passes", "path", "perceptual", "picture", "pictures", "pitch",
-\ "plateau", "pose", "prior", "prior_pn", "psi", "quality", "rank", "refine", "residual",
-\ "restarts", "rotate", "rounds", "saliency", "samples", "schedule", "search", "seed", "shift",
-\ "sigma", "size", "slack", "space", "start", "steps", "strength", "surrogate", "surrogate_lr",
-\ "t", "temperature", "to", "truncation", "tune", "tune_lr", "units", "until", "value",
-\ "values", "views", "w_encoder", "what", "x", "y", "yaw"]
+\ "out", "outside", "over", "parts", "passes", "path", "perceptual", "picture", "pictures",
+\ "pitch", "plateau", "pose", "prior", "prior_pn", "psi", "quality", "rank", "refine",
+\ "residual", "restarts", "rotate", "rounds", "saliency", "samples", "schedule", "search",
+\ "searches", "seed", "shift", "sigma", "size", "slack", "space", "start", "steps", "strength",
+\ "surrogate", "surrogate_lr", "t", "temperature", "to", "truncation", "tune", "tune_lr",
+\ "units", "until", "value", "values", "views", "w_encoder", "what", "x", "y", "yaw"]
 let s:choices = ["adam", "adamax", "all", "any", "auto", "basincma", "bdinvert", "black",
-\ "center", "changed", "cma", "consecutive", "const", "constant", "cosine", "creswell", "dgp",
-\ "dhr", "ellipse", "encoder", "face", "ffhq", "ganpaint", "ganseeing", "hmc", "hybrid", "i2s",
-\ "i2spp", "idinvert", "igan", "ii2s", "ilo", "jitter", "largest", "latent", "layerwise",
-\ "lbfgs", "linear1cycle", "linear1cycledrop", "mean", "mganprior", "mimicgan", "mix", "none",
-\ "optimize", "own", "pca", "projector", "pti", "pulse", "ramp", "random", "ranger",
-\ "residual", "rmsprop", "sgd", "stylespace", "sum", "white", "ylg"]
+\ "center", "changed", "class", "cma", "consecutive", "const", "constant", "cosine",
+\ "creswell", "dgp", "dhr", "ellipse", "encoder", "face", "ffhq", "ganpaint", "ganseeing",
+\ "hmc", "hybrid", "i2s", "i2spp", "idinvert", "igan", "ii2s", "ilo", "jitter", "largest",
+\ "latent", "layerwise", "lbfgs", "linear1cycle", "linear1cycledrop", "mean", "mganprior",
+\ "mimicgan", "mix", "none", "optimize", "own", "pca", "projector", "pti", "pulse", "ramp",
+\ "random", "ranger", "residual", "rmsprop", "sgd", "stylespace", "sum", "white", "ylg", "z"]
 let s:spaces = ["F", "N", "P", "PN", "S", "W", "Z"]
 let s:plus_spaces = ["PN", "W"]
 
