@@ -107,7 +107,7 @@ impl<'a> Batch<'_, '_, 'a> {
         let which = self.going();
         let found = self.evaluate(&which)?;
         for (&i, e) in which.iter().zip(&found) {
-            self.states[i].record(self.run, e)?;
+            self.states[i].record(e)?;
         }
         self.report_if_due(&which, &found);
         for (&i, e) in which.iter().zip(&found) {

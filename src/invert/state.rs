@@ -21,7 +21,7 @@ const OVERSHOT: f64 = 1.5;
 /// Steps over which the rate rises again from there: the first ones of Adam are the longest.
 const RISE: f64 = 10.0;
 
-/// The best point so far, by its loss; see [`State::record`].
+/// The best point so far, by its loss.
 #[derive(Clone)]
 pub(super) struct Best {
     pub loss: f64,
@@ -65,11 +65,6 @@ pub(super) fn fresh(phase: &Phase<'_>) -> Option<Box<dyn Optimizer>> {
         Mover::Encoder(_) | Mover::Layers(_) => None,
         Mover::Optimizer(make) => Some(make()),
     }
-}
-
-/// Whether a phase looks at pictures of other codes, which it draws.
-fn draws(phase: &Phase<'_>) -> bool {
-    OF_WEIGHTS.iter().any(|term| phase.holds_weights(term))
 }
 
 /// Whether losses of two phases compare, at points that both know.
@@ -132,16 +127,13 @@ impl State {
     }
 
     /// Keeps what a point is worth.
-    pub fn record(&mut self, run: &Run<'_>, e: &Evaluation) -> Result<()> {
+    pub fn record(&mut self, e: &Evaluation) -> Result<()> {
         self.trace.push(self.step, &e.terms);
-        let phase = run.phases.get(self.judging(run).0);
-        let kept = e.complete || !e.total.is_finite();
-        if kept { self.keep(e, phase.is_some_and(draws)) } else { Ok(()) }
+        if e.complete || !e.total.is_finite() { self.keep(e) } else { Ok(()) }
     }
 
-    /// Keeps a point if it is the best so far. In a phase that draws other codes a lucky draw is no
-    /// better point: there the last one is kept that has not spoilt the generator.
-    fn keep(&mut self, e: &Evaluation, draws: bool) -> Result<()> {
+    /// Keeps a point if it is the best so far.
+    fn keep(&mut self, e: &Evaluation) -> Result<()> {
         if !e.total.is_finite() {
             self.diverged = Some(self.step);
             self.finished = true;
@@ -151,11 +143,7 @@ impl State {
             }
             return Ok(());
         }
-        let better = |b: &Best| match draws {
-            true => b.loss <= 0.0 || e.total <= OVERSHOT * b.loss,
-            false => e.total < b.loss,
-        };
-        if self.best.as_ref().is_none_or(better) {
+        if self.best.as_ref().is_none_or(|b| e.total < b.loss) {
             let (parts, picture) = (e.parts.clone(), e.picture.clone());
             self.best = Some(Best { loss: e.total, step: self.step, parts, picture });
         }
@@ -164,7 +152,7 @@ impl State {
 
     /// Keeps the point that a phase begins with, where nothing compares with it.
     pub fn begin(&mut self, e: &Evaluation) -> Result<()> {
-        if self.best.is_none() { self.keep(e, false) } else { Ok(()) }
+        if self.best.is_none() { self.keep(e) } else { Ok(()) }
     }
 
     /// Moves to the phase of the next step, at the best point so far. Returns whether it must be
@@ -259,7 +247,8 @@ impl State {
         let Some(phase) = problem.run.phases.get(self.phase) else { return Ok(false) };
         // Terms that draw codes have a large value where a draw is unlucky; the steps between them
         // know enough.
-        let judges = phase.unknowns.weights.is_some() && !(draws(phase) && e.complete);
+        let drawn = OF_WEIGHTS.iter().any(|term| phase.holds_weights(term));
+        let judges = phase.unknowns.weights.is_some() && !(drawn && e.complete);
         let best = self.best.as_ref().filter(|b| judges && b.loss > 0.0);
         let Some(best) = best.filter(|b| e.total > OVERSHOT * b.loss) else {
             return Ok(false);

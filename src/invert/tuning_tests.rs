@@ -84,9 +84,6 @@ fn an_unlucky_draw_takes_no_step_back() {
     let tuned: std::collections::BTreeSet<u64> =
         terms[21..].iter().map(|t| t[l2].to_bits()).collect();
     assert_eq!(tuned.len(), terms.len() - 21);
-    // A lucky draw is no better point: one of the last is kept.
-    let last = found.best_step[0];
-    assert!(last + 8 >= *found.trace[0].steps.last().unwrap(), "{last}");
 }
 
 #[test]
