@@ -174,12 +174,11 @@ impl Inputs {
     }
 }
 
-/// The generator with the weights that an image has changed, and those of them that are searched as
-/// variables, by their index.
-fn searched(
-    point: &Point<'_, '_, '_>,
-    phase: &Phase<'_>,
-) -> Result<(Arc<dyn Generator>, Vec<(usize, Var)>)> {
+/// A generator, and those of its weights that are searched as variables, by their index.
+type Searched = (Arc<dyn Generator>, Vec<(usize, Var)>);
+
+/// The generator with the weights that an image has changed.
+fn searched(point: &Point<'_, '_, '_>, phase: &Phase<'_>) -> Result<Searched> {
     let run = point.problem.run;
     let own = run.weights()?;
     let (mut changed, mut vars) = (codes::changed(own, point.parts)?, Vec::new());
