@@ -1,4 +1,5 @@
 """What the reference drivers share: one thread, frozen random numbers, the path of the official code, file writers."""
+import argparse
 import importlib
 import json
 import os
@@ -25,6 +26,14 @@ def official(path, module="networks"):
     """Makes the official packages importable from the checkout the caller names; nothing of it is copied."""
     sys.path.insert(0, os.path.abspath(path))
     return importlib.import_module("training." + module)
+
+
+def parser():
+    """The arguments of a script that runs official code: the folder of its checkouts, and where the numbers go."""
+    p = argparse.ArgumentParser()
+    p.add_argument("--src", required=True)
+    p.add_argument("--out", required=True)
+    return p
 
 
 def write_tensors(path, tensors, metadata):

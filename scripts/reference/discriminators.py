@@ -9,7 +9,6 @@ judged as a batch of one, in evaluation; in f64 but NVIDIA's.
 With --pickles the official code also writes a pickle of a generator and its discriminator; it embeds the official source,
 so it is not committed.
 """
-import argparse
 import importlib
 import os
 import pickle
@@ -20,7 +19,7 @@ from collections import OrderedDict
 import numpy as np
 import torch
 
-from common import official, rng, write_case
+from common import official, parser, rng, write_case
 from make_pkl import Module, Names, Parameter, plain
 
 SRC = None
@@ -192,9 +191,7 @@ def pickles(folder):
 
 def main():
     global SRC
-    p = argparse.ArgumentParser()
-    p.add_argument("--src", required=True)
-    p.add_argument("--out", required=True)
+    p = parser()
     p.add_argument("--pickles")
     p.add_argument("--only")
     a = p.parse_args()

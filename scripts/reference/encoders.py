@@ -6,7 +6,6 @@ Each case runs the official forward pass in f64. The official units and heads ar
 constructors take the widths; `--full` makes the networks as they are published, for the tests that run on request. Only
 names, shapes and results are stored: the tests have the formula too.
 """
-import argparse
 import contextlib
 import importlib
 import io
@@ -18,7 +17,7 @@ import torch
 from torch import nn
 from torchvision.models import resnet
 
-from common import write_tensors
+from common import parser, write_tensors
 from terms import hashed
 
 # Channels of the stem and of the four stages, at a few and as published.
@@ -242,9 +241,7 @@ def idinvert(src, out):
 
 
 if __name__ == "__main__":
-    p = argparse.ArgumentParser()
-    p.add_argument("--src", required=True)
-    p.add_argument("--out", required=True)
+    p = parser()
     p.add_argument("--only")
     p.add_argument("--full", action="store_true")
     a = p.parse_args()

@@ -7,7 +7,6 @@ that it calls, in f64 and by PyTorch; `SAME` pads as TensorFlow says (the larger
 and read 128². The styles are what the official generator's `style_mod` makes of the found codes: scales, then shifts of
 every layer. `pickle` is a file of four tiny networks as the official code saves them, of which the first is the encoder.
 """
-import argparse
 import contextlib
 import os
 import pickle
@@ -18,7 +17,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from common import write_tensors
+from common import parser, write_tensors
 from encoders import by_formula, stub
 from progressive import network, network_class
 from terms import hashed
@@ -184,10 +183,7 @@ def tiny(out):
 
 
 if __name__ == "__main__":
-    p = argparse.ArgumentParser()
-    p.add_argument("--src", required=True)
-    p.add_argument("--out", required=True)
-    a = p.parse_args()
+    a = parser().parse_args()
     checkout = os.path.join(a.src, "genforce+ghfeat")
     tiny(a.out)
     case(checkout, a.out, 18, 4)

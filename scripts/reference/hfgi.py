@@ -6,14 +6,13 @@ The official forward pass in f64, with the random perspective of its training le
 The generator has few channels and 64² pixels; of HFGI's own networks only the last convolutions are narrower. The base
 encoder is e4e's own, which is not written for 18 rows alone.
 """
-import argparse
 import os
 import types
 
 import torch
 from torch import nn
 
-from common import write_tensors
+from common import parser, write_tensors
 from encoders import SMALL, filled, import_from, made, stub, styles
 from hyperstyle import Biased, upfirdn
 from stylegan2_layouts import native_lrelu, with_channels
@@ -64,8 +63,5 @@ def case(src, out):
 
 
 if __name__ == "__main__":
-    p = argparse.ArgumentParser()
-    p.add_argument("--src", required=True)
-    p.add_argument("--out", required=True)
-    a = p.parse_args()
+    a = parser().parse_args()
     case(a.src, a.out)

@@ -6,7 +6,6 @@ The official forward pass: a code of W, then what is added to the weights of Sty
 channels, the generator has 32² pixels and few features. Of the two kinds of encoders (faces, other things) each is a case.
 Only names, shapes and results are stored; the generator is a case of its own, as the checkpoint does not hold it.
 """
-import argparse
 import os
 import types
 
@@ -14,7 +13,7 @@ import torch
 from torch import nn
 from torchvision.models import resnet
 
-from common import write_tensors
+from common import parser, write_tensors
 from encoders import SMALL, basic, body, by_formula, filled, import_from, published, stem
 from terms import hashed
 
@@ -102,9 +101,6 @@ def case(src, out, faces):
 
 
 if __name__ == "__main__":
-    p = argparse.ArgumentParser()
-    p.add_argument("--src", required=True)
-    p.add_argument("--out", required=True)
-    a = p.parse_args()
+    a = parser().parse_args()
     case(a.src, a.out, True)
     case(a.src, a.out, False)

@@ -7,7 +7,6 @@ generator has few channels and 16² pixels; its pictures are grown to the 256² 
 grows them, where the official code would pool larger ones. Only names, shapes and results are stored. `--full` runs the
 hypernetwork as it is published, for a test that runs on request.
 """
-import argparse
 import os
 import types
 
@@ -15,7 +14,7 @@ import torch
 from torch import nn
 from torchvision.models import resnet
 
-from common import write_tensors
+from common import parser, write_tensors
 from encoders import SMALL, basic, body, filled, import_from, published, stem, stub
 from stylegan2_layouts import native_lrelu, with_channels
 from terms import hashed
@@ -138,9 +137,7 @@ def full(src, out):
 
 
 if __name__ == "__main__":
-    p = argparse.ArgumentParser()
-    p.add_argument("--src", required=True)
-    p.add_argument("--out", required=True)
+    p = parser()
     p.add_argument("--full", action="store_true")
     a = p.parse_args()
     torch.Tensor.cuda = lambda self: self

@@ -8,7 +8,6 @@ and `Net.cal_p_norm_loss` of II2S, the generator with a base code and `project_w
 its program and is put together here. In place of LPIPS, whose weights are missing, all use a small random network and the
 distance of gannet's `perceptual`. What they import besides is replaced by names. Each runs in a process of its own.
 """
-import argparse
 import copy
 import importlib
 import importlib.machinery
@@ -21,7 +20,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from common import official, rng, write_case, write_tensors
+from common import official, parser, rng, write_case, write_tensors
 
 SIDE, Z, W, STEPS = 16, 12, 12, 20
 CHANNELS, STRIDES = (3, 5, 6, 8), (1, 2, 2)
@@ -289,9 +288,7 @@ def bdinvert(out):
 
 def main():
     global SRC
-    p = argparse.ArgumentParser()
-    p.add_argument("--src", required=True)
-    p.add_argument("--out", required=True)
+    p = parser()
     p.add_argument("--only", choices=["pti", "ii2s", "bdinvert"])
     a = p.parse_args()
     SRC = os.path.abspath(a.src)

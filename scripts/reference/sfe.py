@@ -5,13 +5,12 @@
 The official forward passes in f64: of the inverter alone, and of the whole method, whose inversion lets the editor look at an
 edit that changes nothing. The networks have few channels, the generator has 128² pixels.
 """
-import argparse
 import os
 
 import torch
 from torch import nn
 
-from common import write_tensors
+from common import parser, write_tensors
 from encoders import SMALL, filled, import_from, stem
 from hyperstyle import Biased, upfirdn
 from stylegan2_layouts import native_lrelu, with_channels
@@ -81,9 +80,6 @@ def case(src, out, whole):
 
 
 if __name__ == "__main__":
-    p = argparse.ArgumentParser()
-    p.add_argument("--src", required=True)
-    p.add_argument("--out", required=True)
-    a = p.parse_args()
+    a = parser().parse_args()
     case(a.src, a.out, True)
     case(a.src, a.out, False)

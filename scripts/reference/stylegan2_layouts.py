@@ -8,7 +8,6 @@ PaddlePaddle+PaddleGAN, which also needs `paddlepaddle` (3.3.1). Each runs in a 
 of its own, because several call their packages alike. CUDA operators are replaced by the references that the code bases
 have themselves; of mmcv, which is not installed, only names are needed besides the two operators.
 """
-import argparse
 import importlib
 import importlib.abc
 import importlib.machinery
@@ -20,7 +19,7 @@ import types
 import numpy as np
 import torch
 
-from common import rng, wave_loss, write_case
+from common import parser, rng, wave_loss, write_case
 
 COMMITS = {
     "NVlabs/stylegan2-ada-pytorch": "d72cc7d", "rosinality/stylegan2-pytorch": "bef283a",
@@ -442,9 +441,7 @@ def found(name, g, extra):
 
 
 def main():
-    a = argparse.ArgumentParser()
-    a.add_argument("--src", required=True)
-    a.add_argument("--out", required=True)
+    a = parser()
     a.add_argument("--only")
     a = a.parse_args()
     src, out = os.path.abspath(a.src), os.path.abspath(a.out)

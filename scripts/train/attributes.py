@@ -90,13 +90,18 @@ def load_labels(folder):
     return torch.from_numpy(out)
 
 
+def mirror_points(points):
+    """The landmarks [N, 10], x and y in turn, of the mirrored pictures."""
+    points = points[:, MIRRORED_POINTS]
+    points[:, 0::2] = 1 - points[:, 0::2]
+    return points
+
+
 def mirror_labels(y):
     """The labels [N, rows] of the mirrored pictures."""
     signs = torch.tensor([float(r.get("mirror", 1)) for r in ROWS], device=y.device)
     out = y * signs
-    points = y[:, LANDMARKS][:, MIRRORED_POINTS]
-    points[:, 0::2] = 1 - points[:, 0::2]
-    out[:, LANDMARKS] = points
+    out[:, LANDMARKS] = mirror_points(y[:, LANDMARKS])
     return out
 
 

@@ -20,13 +20,12 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from attributes import ROWS, load_attributes, load_tensors
+from attributes import ROWS, load_attributes, load_tensors, mirror_points
 from common import load_images, save_model, to_tensor
 from parts import CLASSES, POINTS, TAPS, Parts, places
-from prepare import RENDERED, read_labels, read_pictures
+from prepare import RENDERED, column, read_labels, read_pictures
 from windows import cut, draw_windows, move_points, sampling_grid, spoil
 
-MIRRORED = [1, 0, 2, 4, 3]  # the landmarks of a mirrored picture
 SPOILT = 0.3  # share of windows that are lit otherwise, blurred, or compressed
 BUMP = 1.0  # deviation of the bump at a point, in places of the map
 POINTS_WEIGHT = 0.1
@@ -60,7 +59,7 @@ def windowed(x, y, points, rng):
     flip = torch.rand(len(x), generator=rng) < 0.5
     x = torch.where(flip[:, None, None, None], x.flip(3), x)
     y = torch.where(flip[:, None, None], y.flip(2), y)
-    mirrored = torch.stack([1 - points[..., 0], points[..., 1]], 2)[:, MIRRORED]
+    mirrored = mirror_points(points.flatten(1)).view(points.shape)
     points = torch.where(flip[:, None, None], mirrored, points)
     window = draw_windows(len(x), rng)
     grid = sampling_grid(*window, x.shape[2])
@@ -136,14 +135,11 @@ def held_out(source):
     """Base pictures of the held-out people, their index maps and landmarks."""
     maps = index_maps(os.path.join(source, "parts_900000.tar"))
     labels = read_labels(os.path.join(source, "pairs_900000"))
-    found = []
-    for name, picture in read_pictures(os.path.join(source, "pairs_900000.tar"), 128):
-        if name.endswith("_base"):
-            own = maps.get(name, maps.get(name.removesuffix("_base")))
-            points = np.array(labels[name]["landmarks"], np.float32).reshape(POINTS, 2) / RENDERED
-            found.append((picture, own, points))
-    pictures, truth, points = (np.stack(part) for part in zip(*found))
-    return pictures, truth, torch.from_numpy(points)
+    tar = read_pictures(os.path.join(source, "pairs_900000.tar"), RENDERED)
+    bases = [(name, picture) for name, picture in tar if name.endswith("_base")]
+    truth = np.stack([maps.get(n, maps.get(n.removesuffix("_base"))) for n, _ in bases])
+    points = column([labels[n] for n, _ in bases], "landmarks").reshape(-1, POINTS, 2)
+    return np.stack([picture for _, picture in bases]), truth, torch.from_numpy(points)
 
 
 def train(args, net, images, truth, points):
