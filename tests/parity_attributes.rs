@@ -93,7 +93,9 @@ fn landmarks_and_framing_are_pytorchs() {
     };
     assert!(off(&flat(found.iter().map(|l| l.points).collect()), &numbers["landmarks"]) < 1e-5);
     assert!(off(&flat(found.iter().map(|l| l.framing).collect()), &numbers["framing"]) < 1e-5);
-    let points = network.points(&numbers["x"]).unwrap().unwrap();
+    let (read, points) = network.exact_landmarks(&numbers["x"]).unwrap();
+    assert_eq!(read, found);
+    let points = points.unwrap();
     assert!(off(&flat(points), &numbers["places"]) < 1e-5);
     let face = network.score(&numbers["x"], "face").unwrap().to_vec1::<f32>().unwrap();
     assert!(found.iter().zip(face).all(|(l, f)| (l.face - f64::from(f)).abs() < 1e-6));

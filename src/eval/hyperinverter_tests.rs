@@ -103,7 +103,8 @@ fn hyperinverter_in_a_program() {
     let given = |path: &Path| format!("method: encoder, encoder: {}", written(path));
     let program = format!(
         "r = invert(sample(seed: 3), {})\nsave(r, {}, outside: true)\n\
-         c = latent({})\nprint(c)\nprint(psnr(r, c))\nprint(psnr(lerp(c, sample(seed: 4, space: W+), 0), c))\nr",
+         c = latent({})\nprint(c)\nprint(psnr(r, c))\n\
+         print(psnr(lerp(c, sample(seed: 4, space: W+), 0), c))\nr",
         given(&path),
         written(&place.at("code.safetensors")),
         written(&place.at("code.safetensors")),

@@ -73,7 +73,7 @@ fn is_one_face(a: &Found, b: &Found) -> bool {
 const TOGETHER: usize = 8;
 
 /// The landmarks in every frame, in shares of its side; `exactly`, they are those of
-/// [`Features::points`] where the network tells them.
+/// [`Features::exact_landmarks`] where the network tells them.
 fn look(
     network: &Features,
     picture: &Pyramid<'_>,
@@ -97,11 +97,10 @@ fn look(
         let data: Vec<f32> = some.iter().flat_map(window).collect();
         let shape = (some.len(), picture.channels(), side, side);
         let windows = Tensor::from_vec(data, shape, &Device::Cpu)?.to_device(network.device())?;
-        let mut seen = network.landmarks(&windows)?;
-        if let Some(exact) = if exactly { network.points(&windows)? } else { None } {
-            let agreeing = seen.iter_mut().zip(exact).filter(|(l, exact)| agree(&l.points, exact));
-            agreeing.for_each(|(l, exact)| l.points = exact);
-        }
+        let seen = match exactly {
+            true => exact(network, &windows)?,
+            false => network.landmarks(&windows)?,
+        };
         all.extend(seen.into_iter().map(|l| Landmarks {
             points: shares(l.points),
             framing: shares(l.framing),
@@ -109,6 +108,15 @@ fn look(
         }));
     }
     Ok(all)
+}
+
+/// The landmarks of windows, the exact ones where they agree with those that are read as a whole.
+fn exact(network: &Features, windows: &Tensor) -> Result<Vec<Landmarks>> {
+    let (mut seen, found) = network.exact_landmarks(windows)?;
+    let exact = found.into_iter().flatten();
+    let agreeing = seen.iter_mut().zip(exact).filter(|(l, exact)| agree(&l.points, exact));
+    agreeing.for_each(|(l, exact)| l.points = exact);
+    Ok(seen)
 }
 
 /// Distance between two places of a landmark, in distances of the eyes, from which one of them is

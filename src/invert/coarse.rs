@@ -1,5 +1,6 @@
-//! Coarse to fine: the first steps compare smaller pictures, which families have that sum the picture
-//! over the resolutions. The layers behind them are not run, and what they read has no slope yet.
+//! Coarse to fine: the first steps compare smaller pictures, which families have that sum the
+//! picture over the resolutions. The layers behind them are not run, and what they read has no
+//! slope yet.
 
 use super::config::Config;
 use super::job::Job;

@@ -107,8 +107,8 @@ pub(super) fn same(a: &[(Part, Tensor)], b: &[(Part, Tensor)]) -> Result<bool> {
     Ok(true)
 }
 
-/// Whether two tensors hold the same numbers. The tensors of a point stay the same ones from step to
-/// step, so their numbers are rarely read.
+/// Whether two tensors hold the same numbers. The tensors of a point stay the same ones from step
+/// to step, so their numbers are rarely read.
 fn equal(a: &Tensor, b: &Tensor) -> Result<bool> {
     if a.id() == b.id() {
         return Ok(true);

@@ -1,7 +1,8 @@
 //! Tests of what phases leave as it is, on the toy generator.
 
-use super::evaluate::{Evaluation, Point, evaluate};
+use super::evaluate::{Evaluation, evaluate};
 use super::methods::{DHR, GANPAINT, ILO, MIMICGAN, OPTIMIZE, PTI};
+use super::point::Point;
 use super::problem::{Against, Problem};
 use super::tests::{foreign, generator, stats, values};
 use super::*;

@@ -1,8 +1,8 @@
 //! Tests of what asks a discriminator, and of weights that are searched in part, on the toy
 //! generator with its discriminator.
 
-use super::evaluate::{Point, tuned};
 use super::methods::{DGP, GANPAINT, OPTIMIZE, PTI, YLG};
+use super::point::{Point, tuned};
 use super::problem::Problem;
 use super::tests::{foreign, generator, stats, values};
 use super::*;

@@ -1,10 +1,11 @@
 //! Twenty steps by the official losses of PTI, II2S and BDInvert, on the same random generators
 //! (tests/reference/inversions): the loss of every step.
 
-use super::evaluate::{Point, evaluate};
+use super::evaluate::evaluate;
 use super::far;
 use super::methods::{BDINVERT, I2S, II2S, PTI};
 use super::optimize::Adam;
+use super::point::Point;
 use super::problem::{Against, Problem};
 use super::*;
 use crate::control::Control;

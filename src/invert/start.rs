@@ -2,9 +2,10 @@
 
 use super::config::{Config, Init};
 use super::degrade::mimic;
-use super::evaluate::{Point, stacked, synthesize, tuned};
+use super::evaluate::synthesize;
 use super::objective::Beside;
 use super::phase::{Composed, Phase, Tuning};
+use super::point::{Point, stacked, tuned};
 use super::problem::{Against, Problem};
 use crate::control::Stop;
 use crate::error::{Error, Result};

@@ -41,9 +41,8 @@ pub struct PartsHead {
 
 impl PartsHead {
     /// Takes `parts.tap{i}.weight [W, C, 1, 1]` and their common `parts.bias [W]`;
-    /// `parts.mix.weight [W, W, 3, 3]` and `parts.out.weight [classes, W, 1, 1]`, each with its bias;
-    /// the last has five more outputs where it finds points.
-    /// `leaky` is the slope of its
+    /// `parts.mix.weight [W, W, 3, 3]` and `parts.out.weight [classes, W, 1, 1]`, each with its
+    /// bias; the last has five more outputs where it finds points. `leaky` is the slope of its
     /// activations below zero.
     ///
     /// # Errors
@@ -84,8 +83,8 @@ impl PartsHead {
     /// How probably every place shows each class, with gradients.
     ///
     /// # Shapes
-    /// the trunk's maps `[N, C_i, H_i, W_i]` → `[N, classes, H, W]` in [0, 1], the size of the first
-    /// map that is read
+    /// the trunk's maps `[N, C_i, H_i, W_i]` → `[N, classes, H, W]` in [0, 1], the size of the
+    /// first map that is read
     ///
     /// # Errors
     /// When a map is missing or has another size.

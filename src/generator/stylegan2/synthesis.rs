@@ -233,8 +233,8 @@ fn network(blocks: &[Block], engine: Engine) -> Result<Option<Network>> {
 /// The synthesis network.
 pub(in crate::generator) struct Synthesis {
     blocks: Vec<Block>,
-    /// The first blocks on the engine, by how many, where that can run them with frozen weights: all
-    /// of them, others once they were needed.
+    /// The first blocks on the engine, by how many, where that can run them with frozen weights:
+    /// all of them, others once they were needed.
     networks: Vec<OnceLock<Option<Arc<Network>>>>,
     /// Whether the engine is to run it with trained weights.
     trained: bool,
@@ -386,8 +386,8 @@ impl Synthesis {
         self.walk(walk, (Some(x), Some(picture)), None, &[Tap::Picture])?.only(Tap::Picture)
     }
 
-    /// Runs the first `count` blocks from the constant, from features and a picture before the first
-    /// block, or from a feature map to the requested points.
+    /// Runs the first `count` blocks from the constant, from features and a picture before the
+    /// first block, or from a feature map to the requested points.
     fn walk(
         &self,
         (mut walk, count): (Walk<'_>, usize),

@@ -81,8 +81,8 @@ pub const TERMS: &[&TermKind] = &[
 /// The terms that hold weights which are tuned: of methods that tune none they are refused.
 pub const OF_WEIGHTS: [&str; 2] = [locality::TERM.name, edits::TERM.name];
 
-/// The terms whose networks read pictures of the generator's size, or codes in them: pictures on the
-/// way are not compared by them.
+/// The terms whose networks read pictures of the generator's size, or codes in them: pictures on
+/// the way are not compared by them.
 pub const WHOLE: [&str; 5] = [
     identity::TERM.name,
     discriminator::TERM.name,

@@ -7,9 +7,9 @@ use crate::metric::Features;
 use crate::space::Space;
 use candle_core::Tensor;
 
-/// How far picture and target differ in what their pixels show: the squared difference of the parts'
-/// probabilities, summed over parts and averaged over pixels. E2Style (Wei et al. 2021) compares
-/// faces by a network that parses them, too.
+/// How far picture and target differ in what their pixels show: the squared difference of the
+/// parts' probabilities, summed over parts and averaged over pixels. E2Style (Wei et al. 2021)
+/// compares faces by a network that parses them, too.
 pub(super) const TERM: TermKind = TermKind {
     name: "parts",
     param: weight(

@@ -151,8 +151,8 @@ fn every_term_of_pictures_has_the_slope_of_its_value() {
     let (target, code) = (foreign(1), Tensor::zeros((1, 16), DType::F32, &Device::Cpu).unwrap());
     let picture = ((&target * 0.6).unwrap() + (foreign(2) * 0.3).unwrap()).unwrap();
     let mut seen = 0;
-    // Differences do not see the kinks of absolute values; the slope of `parts` is compared where it
-    // is steep, in its own test.
+    // Differences do not see the kinks of absolute values; the slope of `parts` is compared where
+    // it is steep, in its own test.
     let smooth = TERMS.iter().filter(|t| t.pictures && !["l1", "parts"].contains(&t.name));
     for kind in smooth.filter(|t| (t.check)(&job, Space::W).is_ok()) {
         let own = term(&job, kind.name, Space::W, &target);

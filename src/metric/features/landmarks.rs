@@ -18,18 +18,34 @@ pub struct Landmarks {
 }
 
 impl Features {
-    /// The landmarks of pictures that show a face near the training framing: more exact there than
-    /// [`Features::landmarks`], and nowhere outside the picture. `None` where the network tells no
-    /// points.
+    /// The landmarks of every picture.
     ///
     /// # Shapes
-    /// `[N, C, H, W]` → N times five places in pixels of the picture given
+    /// `[N, C, H, W]` → N
     ///
     /// # Errors
-    /// For pictures of other channels than the network reads.
-    pub fn points(&self, pictures: &Tensor) -> Result<Option<Vec<Points>>> {
-        let Some(head) = &self.parts else { return Ok(None) };
-        let Some(shares) = head.points(&self.activations(pictures)?)? else { return Ok(None) };
+    /// When the network has no landmarks, no output `face` or no framing.
+    pub fn landmarks(&self, pictures: &Tensor) -> Result<Vec<Landmarks>> {
+        self.all_placed(&self.scores(pictures)?, pictures)
+    }
+
+    /// The same, and beside them the places that are more exact where a face is near the training
+    /// framing; they are never outside the picture. `None` where the network tells no points.
+    ///
+    /// # Shapes
+    /// `[N, C, H, W]` → N each, in pixels of the pictures given
+    ///
+    /// # Errors
+    /// As [`Features::landmarks`].
+    pub fn exact_landmarks(
+        &self,
+        pictures: &Tensor,
+    ) -> Result<(Vec<Landmarks>, Option<Vec<Points>>)> {
+        let maps = self.activations(pictures)?;
+        let last = maps.last().ok_or_else(|| bad(&self.name, "it has no convolutions"))?;
+        let read = self.all_placed(&self.scored(&self.raw_of(last)?)?, pictures)?;
+        let found = self.parts.as_ref().map_or(Ok(None), |head| head.points(&maps))?;
+        let Some(shares) = found else { return Ok((read, None)) };
         let (_, _, h, w) = pictures.dims4()?;
         let rows = shares.flatten_from(1)?.to_dtype(DType::F64)?.to_vec2::<f64>()?;
         let place = |row: &Vec<f64>| {
@@ -39,19 +55,13 @@ impl Features {
             }
             points
         };
-        Ok(Some(rows.iter().map(place).collect()))
+        Ok((read, Some(rows.iter().map(place).collect())))
     }
 
-    /// The landmarks of every picture.
-    ///
-    /// # Shapes
-    /// `[N, C, H, W]` → N
-    ///
-    /// # Errors
-    /// When the network has no landmarks, no output `face` or no framing.
-    pub fn landmarks(&self, pictures: &Tensor) -> Result<Vec<Landmarks>> {
+    /// The landmarks from the scores of pictures, `[N, outputs]`.
+    fn all_placed(&self, scores: &Tensor, pictures: &Tensor) -> Result<Vec<Landmarks>> {
         let (_, _, h, w) = pictures.dims4()?;
-        let rows = self.scores(pictures)?.to_dtype(DType::F64)?.to_vec2::<f64>()?;
+        let rows = scores.to_dtype(DType::F64)?.to_vec2::<f64>()?;
         rows.iter().map(|scores| self.placed(scores, [w as f64, h as f64])).collect()
     }
 

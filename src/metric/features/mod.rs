@@ -134,12 +134,16 @@ impl Features {
     /// # Shapes
     /// `[N, C, H, W]` → `[N, outputs]`, with gradients.
     pub fn raw_scores(&self, pictures: &Tensor) -> Result<Tensor> {
-        let last = self.trunk.last(&self.fitted(pictures, false)?)?;
+        self.raw_of(&self.trunk.last(&self.fitted(pictures, false)?)?)
+    }
+
+    /// The head's numbers for the last map of the convolutions.
+    fn raw_of(&self, last: &Tensor) -> Result<Tensor> {
         let grid = self.config.grid;
         let pooled = if grid == 1 {
             last.flatten_from(2)?.mean(2)? // [NC]
         } else {
-            resize_to(&last, grid, grid)?.flatten_from(1)? // [N, C·g·g]
+            resize_to(last, grid, grid)?.flatten_from(1)? // [N, C·g·g]
         };
         Ok(linear(&pooled, &self.head_weight)?.broadcast_add(&self.head_bias)?)
     }

@@ -5,6 +5,7 @@
 
 use super::aligner::Aligner;
 use super::chain::{Chain, Stem};
+use super::pyramid;
 use super::styles::{self, Plan};
 use super::{CHANNELS, Host, Kind, Net, SIDE, cleared};
 use crate::error::{Error, Kind as ErrorKind, Result};
@@ -59,7 +60,7 @@ const LAYOUT: Layout = Layout {
 fn detect(listing: &Listing) -> bool {
     let own = ["residue.condition_scale3.0.weight", "grid_align.dconv_layer1.0.res_layer.1.weight"];
     let own = own.iter().all(|name| listing.has(name));
-    own && styles::detect(&listing.below("encoder."), true)
+    own && pyramid::detect(&listing.below("encoder."), true)
 }
 
 fn take(t: &mut Taker<'_>, host: &mut Host, offsets: bool) -> Result<Box<dyn Net>> {

@@ -8,8 +8,6 @@ use crate::network::encoder::{Move, Seen};
 use crate::network::layers::{Dense, Taker};
 use candle_core::Tensor;
 
-pub(super) use super::pyramid::detect;
-
 /// What a kind makes of the network.
 #[derive(Clone, Copy)]
 pub(super) struct Plan {

@@ -166,8 +166,8 @@ impl Network {
         Ok((picture, tape))
     }
 
-    /// Gradients of the styles `[N, S]`, of the noise `[N, T]` where it is wanted, and of the weights
-    /// where they are given.
+    /// Gradients of the styles `[N, S]`, of the noise `[N, T]` where it is wanted, and of the
+    /// weights where they are given.
     pub(super) fn backward(
         &self,
         codes: &Codes<'_>,

@@ -40,7 +40,10 @@ const ENCODER: &str = "Encoder";
 
 /// The network that is wanted of a file: its encoder, where it has one, else the generator.
 fn wanted(heap: &Heap, root: &Value, network: Network) -> Option<Value> {
-    let encodes = |v: &&Value| matches!(heap.get(v, "build_func_name"), Some(Value::Text(t)) if **t == *ENCODER);
+    let encodes = |v: &&Value| match heap.get(v, "build_func_name") {
+        Some(Value::Text(name)) => **name == *ENCODER,
+        _ => false,
+    };
     let mut all = heap.items(root).iter().filter(|v| is_network(heap, v));
     let encoder = all.find(encodes).filter(|_| network == Network::Encoder);
     encoder.cloned().or_else(|| generator(heap, root))
