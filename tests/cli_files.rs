@@ -304,6 +304,20 @@ fn info_names_encoders_and_recognisers_and_says_how_to_use_them() {
     assert!(what.contains("ReStyle"), "{what}");
     let [kind, _, repair] = told(&["input_layer.0.weight", "body.0.res_layer.0.weight"]);
     assert!(kind == "face-recognition" && repair.contains("identity_net"), "{repair}");
+    let faces = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("models/faces");
+    for (name, words) in [
+        ("encoder", "the encoder of a generator"),
+        ("residual", "the feature-residual network of a generator"),
+        ("hyper", "the hypernetwork of a generator"),
+    ] {
+        let file = faces.join(format!("{name}.safetensors"));
+        let facts = said(folder.path(), &[file.to_str().unwrap()]);
+        assert_eq!(
+            (&facts["kind"], &facts["what"]),
+            (&name.into(), &format!("this is {words}").into())
+        );
+        assert!(facts["try"].as_str().unwrap().contains(&format!("people.{name}.safetensors")));
+    }
 }
 
 #[test]

@@ -30,15 +30,19 @@ pub struct Sample {
     pub identity: Option<f64>,
     /// Distance of the code's layers from each other, in σ of w.
     pub offset: Option<f64>,
+    /// NSCD of the code's styles: 1 − cosine to their usual direction.
+    pub nscd: Option<f64>,
     /// The step of the point that was kept.
     pub best: usize,
     /// The inversion.
     pub seconds: f64,
+    /// Peak resident memory of the process meanwhile, MiB.
+    pub memory: Option<f64>,
 }
 
-/// One row: means over `n` people, and `_se` the standard errors of these. The first ten fields are
-/// the benchmark's table; the rest explains them. Numbers that could not be measured are `None`,
-/// `null` in JSON.
+/// One row: means over `n` people, and `_se` the standard errors of these. The first twelve fields
+/// are the benchmark's table; the rest explains them. Numbers that could not be measured are
+/// `None`, `null` in JSON.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct Row {
     /// The inversion method.
@@ -59,8 +63,12 @@ pub struct Row {
     pub identity: Option<f64>,
     /// Distance of the layers of a W+ code from each other, σ of w.
     pub offset: Option<f64>,
+    /// NSCD of the code's styles: 1 − cosine to their usual direction (LSAP, Cao et al. 2022).
+    pub nscd: Option<f64>,
     /// One inversion.
     pub seconds: Option<f64>,
+    /// Peak resident memory of the process during one inversion, MiB: the largest.
+    pub memory: Option<f64>,
     /// Passes of the encoder, before any gradient step.
     pub passes: usize,
     /// The step of the point that was kept, passes and gradient steps counted together.
@@ -103,7 +111,9 @@ impl Row {
             perceptual,
             identity,
             offset,
+            nscd: both(&|s| s.nscd).0,
             seconds,
+            memory: samples.iter().map(|s| s.memory).try_fold(0.0, |a, b| Some(b?.max(a))),
             passes,
             best: both(&|s| Some(s.best as f64)).0,
             psnr_se,
@@ -149,8 +159,10 @@ pub fn run(
                     close,
                     identity,
                     offset: found.offset,
+                    nscd: found.nscd,
                     best: found.best,
                     seconds: found.seconds,
+                    memory: found.memory,
                 },
             ));
         }
@@ -177,7 +189,7 @@ fn metrics(bench: &Bench) -> Vec<String> {
 }
 
 /// Definitions of the columns, a line each.
-pub const DEFINITIONS: [&str; 6] = [
+pub const DEFINITIONS: [&str; 8] = [
     "numbers: means over the base pictures of the n people, each a reconstruction against its \
      picture at the generator's \
      size, values clamped to [-1, 1]; --json adds their standard errors",
@@ -195,12 +207,15 @@ pub const DEFINITIONS: [&str; 6] = [
      reconstruction and picture",
     "offset: distance of a W+ code's layers from their mean (root of the mean square), in σ of w; \
      - in other spaces",
+    "nscd: 1 − cosine of the code's styles to their usual direction, averaged over the layers \
+     (LSAP); smaller is more like a sample; - without styles",
     "seconds: one inversion, alone on this machine's threads in use",
+    "memory: the most that the process had resident during one inversion, MiB",
 ];
 
 /// The rows as a table for people.
 pub fn table(outcome: &Outcome<Row>) -> Table {
-    let columns = "method,space,steps,n,psnr,ssim,percept.,identity,offset,seconds";
+    let columns = "method,space,steps,n,psnr,ssim,percept.,identity,offset,nscd,seconds,memory";
     let row = |r: &Row| {
         vec![
             Cell::Text(r.method.clone()),
@@ -212,7 +227,9 @@ pub fn table(outcome: &Outcome<Row>) -> Table {
             cell(r.perceptual, 4),
             cell(r.identity, 3),
             cell(r.offset, 2),
+            cell(r.nscd, 3),
             cell(r.seconds, 2),
+            cell(r.memory, 0),
         ]
     };
     table_of(columns, outcome.rows.iter().map(row).collect(), &DEFINITIONS, &outcome.notes)

@@ -36,7 +36,7 @@ mod tests {
     #[cfg(target_os = "linux")]
     fn the_peak_grows_by_an_allocation_and_is_forgotten() {
         let out = std::process::Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "bench::speed::memory::tests::alone", "--ignored"])
+            .args(["--exact", "bench::memory::tests::alone", "--ignored"])
             .output()
             .unwrap();
         let said = String::from_utf8_lossy(&out.stdout);

@@ -9,6 +9,7 @@ pub mod align;
 pub mod edits;
 pub mod inversions;
 mod labels;
+mod memory;
 pub mod model;
 mod pairs;
 mod plan;

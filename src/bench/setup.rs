@@ -193,7 +193,7 @@ fn method(name: &str, facts: &ModelFacts) -> Result<(&'static Method, Kind)> {
 /// The inversion method of that name.
 ///
 /// # Errors
-/// When it is unknown, or the generator brings no encoder or feature-residual network for it.
+/// When it is unknown, or the generator brings no encoder or other network for it.
 pub(super) fn named_method(name: &str, facts: &ModelFacts) -> Result<&'static Method> {
     let method = methods::find(name).ok_or_else(|| {
         let known: Vec<&str> = METHODS.iter().map(|m| m.name).collect();
@@ -208,9 +208,9 @@ pub(super) fn named_method(name: &str, facts: &ModelFacts) -> Result<&'static Me
         )
         .hint("--methods optimize"));
     }
-    if method.residual && !facts.residual {
-        let model = Safe(&facts.name);
-        let what = format!("{model} has no feature-residual network, which {name} needs");
+    if let Some(kind) = method.companion.filter(|kind| !facts.companions.contains(kind)) {
+        let (model, words) = (Safe(&facts.name), kind.words());
+        let what = format!("{model} has no {words}, which {name} needs");
         return Err(Error::new(Failure::Usage, what).hint("--methods encoder"));
     }
     Ok(method)

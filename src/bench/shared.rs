@@ -1,6 +1,7 @@
 //! Parts that the benchmarks of inversion share: their inputs, a single inversion, the comparison
 //! of two pictures, and the loop over the people.
 
+use super::memory;
 use super::pairs::{Pairs, Person, Version};
 use super::plan::Calibrated;
 use super::read::{Reader, Seen};
@@ -8,7 +9,8 @@ use super::row::Closeness;
 use crate::control::{Control, Progress, Stop};
 use crate::error::{Error, Kind, Result};
 use crate::generator::Generator;
-use crate::invert::{Config, Job, Statistics, invert};
+use crate::invert::{Config, Job, Method, Statistics, invert};
+use crate::lang::types::Companion;
 use crate::latent::Code;
 use crate::metric::{Metric, Perceptual, Psnr, Ssim};
 use crate::network::Encoder;
@@ -26,8 +28,8 @@ pub struct Bench<'a> {
     pub perceptual: Option<&'a Perceptual>,
     /// The encoder that the generator brings.
     pub encoder: Option<&'a dyn Encoder>,
-    /// The feature-residual network that it brings.
-    pub residual: Option<&'a dyn Encoder>,
+    /// The networks that it brings to run after the encoder, those that a method asks for.
+    pub companions: &'a [(Companion, &'a dyn Encoder)],
     /// Reads attributes and identity.
     pub reader: Option<&'a dyn Reader>,
     /// The directions with their calibration, for edits.
@@ -73,9 +75,13 @@ pub(super) struct Found {
     pub shown: Shown,
     /// Distance of the layers of a W+ code from each other, in σ of w.
     pub offset: Option<f64>,
+    /// NSCD of the code's styles.
+    pub nscd: Option<f64>,
     /// The step of the best point.
     pub best: usize,
     pub seconds: f64,
+    /// Peak resident memory of the process meanwhile, MiB.
+    pub memory: Option<f64>,
 }
 
 impl Bench<'_> {
@@ -99,6 +105,12 @@ impl Bench<'_> {
         )?)
     }
 
+    /// The network that a method runs after the encoder.
+    fn companion(&self, method: &Method) -> Option<&dyn Encoder> {
+        let kind = method.companion?;
+        self.companions.iter().find(|(own, _)| *own == kind).map(|(_, network)| *network)
+    }
+
     pub(super) fn shown(&self, picture: Tensor) -> Result<Shown> {
         let seen = match self.reader {
             Some(r) => r.read(&picture)?.pop(),
@@ -118,11 +130,13 @@ impl Bench<'_> {
         let job = Job {
             perceptual: self.perceptual,
             encoder: self.encoder,
-            residual: self.residual,
+            companion: self.companion(config.method),
             stats: self.stats,
             ..Job::new(self.generator, control)
         };
+        let measurable = memory::forget() && self.generator.device().is_cpu();
         let found = invert(&job, target, config);
+        let memory = if measurable { memory::peak() } else { None };
         match self.control.stop() {
             Stop::No => {}
             Stop::Keep | Stop::Checkpoint => return Ok(None),
@@ -132,6 +146,8 @@ impl Bench<'_> {
         Ok(Some(Found {
             shown: self.shown(found.reconstruction.clamp(-1f32, 1f32)?)?,
             offset: found.diagnosis.offsets.and_then(|o| o.first().copied()),
+            nscd: found.diagnosis.nscd.and_then(|(each, _)| each.first().copied()),
+            memory,
             best: found.best_step.first().copied().unwrap_or(0),
             seconds: found.seconds,
             code: found.code,

@@ -9,7 +9,9 @@ use crate::generator::{Generator, Input, codes, spaces};
 use crate::image::{Raster, encode};
 use crate::invert::Method;
 use crate::invert::methods::{ENCODER, HYBRID, OPTIMIZE};
+use crate::lang::types::Companion;
 use crate::latent::{About, Direction, LayerShare};
+use crate::network::Encoder;
 use crate::rng::Rng;
 use crate::space::Space;
 use candle_core::{DType, Device, Tensor};
@@ -153,7 +155,7 @@ fn run(
         generator: &g,
         perceptual: None,
         encoder: None,
-        residual: None,
+        companions: &[],
         reader: Some(&reader),
         directions: &directions,
         stats: None,
@@ -175,7 +177,7 @@ fn an_encoder_is_asked_once_for_the_spaces_that_its_codes_are_moved_in() {
         generator: &g,
         perceptual: None,
         encoder: model.encoder().unwrap(),
-        residual: model.residual().unwrap(),
+        companions: &companions(&model),
         reader: None,
         directions: &directions,
         stats: None,
@@ -198,6 +200,12 @@ fn an_encoder_is_asked_once_for_the_spaces_that_its_codes_are_moved_in() {
     );
 }
 
+/// The networks that a model brings to run after its encoder.
+fn companions(model: &crate::value::Loaded) -> Vec<(Companion, &dyn Encoder)> {
+    let read = |kind| (kind, model.companion(Some(kind)).unwrap().unwrap());
+    Companion::ALL.map(read).into()
+}
+
 /// Inversions of the same people, with the toy's own encoder.
 fn inverted(
     control: &Control,
@@ -210,7 +218,7 @@ fn inverted(
         generator: &g,
         perceptual: None,
         encoder: model.encoder().unwrap(),
-        residual: model.residual().unwrap(),
+        companions: &companions(&model),
         reader: Some(&reader),
         directions: &[],
         stats: Some(&|| model.stats()),
@@ -273,8 +281,12 @@ fn more_steps_come_closer_and_rows_stand_in_the_order_asked_for() {
     );
     // Rows do not depend on what runs beside them.
     let alone = inverted(&Control::default(), &settings[3..4], 2).unwrap().rows.remove(0);
-    let timeless =
-        |r: &inversions::Row| inversions::Row { seconds: None, seconds_se: None, ..r.clone() };
+    let timeless = |r: &inversions::Row| inversions::Row {
+        seconds: None,
+        memory: None,
+        seconds_se: None,
+        ..r.clone()
+    };
     assert_eq!(timeless(&alone), timeless(&found.rows[3]));
 }
 

@@ -54,7 +54,7 @@ pub const BUILTIN: Builtin = Builtin {
 };
 
 fn infer(call: &CheckedCall<'_>) -> Result<Type> {
-    inverting::check_picture(call, "pictures")?;
+    inverting::check::check_picture(call, "pictures")?;
     let Some(model) = call.model.clone() else { return Ok(Type::Inversion(CodeType::default())) };
     let space = inverting::usual(&model, 0, 0).space;
     let (space, layers) = (Some(space), model.layers(space));
@@ -65,15 +65,16 @@ fn infer(call: &CheckedCall<'_>) -> Result<Type> {
 
 fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
     let model = ctx.model()?.clone();
-    let (pictures, _) = inverting::pictures(args, "pictures", ctx)?;
+    let (pictures, _) = inverting::job::pictures(args, "pictures", ctx)?;
     let masks = masks(args, pictures.dim(0)?)?;
     let labels = shared::needed_labels(args, &model, 1)?;
     let (collage, mask) = laid(&pictures, &masks).map_err(|e| e.at(args.span("masks")))?;
     let usual = inverting::usual(&model.facts, args.need_count("steps")?, args.seed(ctx)?);
     let config = Config { mask: Some(mask), ..usual };
-    let found = inverting::with_job(&model, (&config, labels.as_ref()), &ctx.control, |job| {
-        invert::invert(job, &collage, &config).map_err(|e| e.at(args.span))
-    })?;
+    let found =
+        inverting::job::with_job(&model, (&config, labels.as_ref()), &ctx.control, |job| {
+            invert::invert(job, &collage, &config).map_err(|e| e.at(args.span))
+        })?;
     Ok(Value::Inversion(Arc::new(found)))
 }
 

@@ -73,7 +73,7 @@ pub const BUILTIN: Builtin = Builtin {
 };
 
 fn infer(call: &CheckedCall<'_>) -> Result<Type> {
-    inverting::check_picture(call, "x")?;
+    inverting::check::check_picture(call, "x")?;
     Ok(Type::Table)
 }
 
@@ -88,7 +88,7 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
     };
     let picture = match &given {
         Some(i) => i.target.clone(),
-        None => inverting::pictures(args, "x", ctx)?.0,
+        None => inverting::job::pictures(args, "x", ctx)?.0,
     };
     one(&picture).map_err(|e| e.at(args.span("x")))?;
     let steps = args.need_count("steps")?;
@@ -102,7 +102,7 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
     };
     let mut notes: Vec<String> = face(&picture, &model, ctx)?.into_iter().collect();
     let (base, trials) =
-        inverting::with_job(&model, (&config, labels.as_ref()), &ctx.control, |job| {
+        inverting::job::with_job(&model, (&config, labels.as_ref()), &ctx.control, |job| {
             diagnosed(job, &picture, (&config, given), &mut notes).map_err(|e| e.at(args.span))
         })?;
     Ok(Value::Table(Arc::new(table(&base, &trials, notes))))

@@ -111,7 +111,13 @@ pub fn model(m: &Loaded) -> Result<Vec<(String, String)>> {
         ("spaces", spaces),
         ("directions", m.facts.direction_names()),
         ("encoder", m.encoder_words()?.unwrap_or_else(|| "none".to_owned())),
-        ("residual network", if m.facts.residual { "one" } else { "none" }.to_owned()),
+        (
+            "after the encoder",
+            match m.facts.companions.as_slice() {
+                [] => "none".to_owned(),
+                all => all.iter().map(|kind| kind.words()).collect::<Vec<_>>().join(", "),
+            },
+        ),
         ("fingerprint", s.fingerprint.clone()),
         ("sha256", m.sha256()?.to_owned()),
     ];

@@ -1,22 +1,16 @@
 //! `invert`: from a picture to the code that makes it.
 
+pub(super) mod check;
+pub(super) mod job;
 mod params;
 
 use super::{degrade, shared};
-use crate::builtin::{
-    Args, Builtin, Category, CheckedCall, CodeType, Const, Context, Depends, Example, ModelFacts,
-    Signature, Type, all_images, as_check,
-};
-use crate::control::Control;
+use crate::builtin::{Args, Builtin, Category, Context, Depends, Example, ModelFacts, Signature};
 use crate::error::{Error, Result};
-use crate::image::Photograph;
 use crate::invert::methods::{self, HYBRID, OPTIMIZE};
-use crate::invert::{self, Checkpoint, Config, Init, Inversion, Job, METHODS, Method, TERMS};
-use crate::metric::{Lpips, Perceptual, Recognition};
-use crate::network::discriminator;
+use crate::invert::{self, Checkpoint, Config, Init, Inversion, METHODS, Method, TERMS};
 use crate::space::Space;
-use crate::value::{Image, Loaded, Value};
-use candle_core::Tensor;
+use crate::value::{Loaded, Value};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,7 +23,12 @@ const SPECIAL: [&str; 4] = ["passes", "lr", "encoder", "w_encoder"];
 
 /// `invert(picture, space: W+, method: …, steps: …)`
 pub const BUILTIN: Builtin = Builtin {
-    signature: Signature { name: "invert", params: &params::ALL, returns: "Inversion", infer },
+    signature: Signature {
+        name: "invert",
+        params: &params::ALL,
+        returns: "Inversion",
+        infer: check::infer,
+    },
     category: Category::Invert,
     summary: "finds the code that makes a picture",
     details: params::DETAILS,
@@ -53,6 +52,10 @@ pub const BUILTIN: Builtin = Builtin {
         Example {
             code: "invert(sample(seed: 3), method: residual, steps: 1)",
             note: "a pass of the encoder, then what its code leaves out, in a map",
+        },
+        Example {
+            code: "invert(sample(seed: 3), method: hyper, steps: 1)",
+            note: "a pass of the encoder, then what its code leaves out, in the weights",
         },
         Example {
             code: "invert([render(sample(seed: 3)), render(sample(seed: 4))], space: W, steps: 5)",
@@ -156,101 +159,6 @@ fn special(given: impl Fn(&str) -> bool) -> impl Iterator<Item = &'static str> {
     all.filter(move |name| given(name) && !(read.contains(name) && given("in_domain")))
 }
 
-fn infer(call: &CheckedCall<'_>) -> Result<Type> {
-    shared::check_needed_condition(call, call.model.as_deref())?;
-    let Some(m) = call.model.clone() else { return Ok(Type::Inversion(CodeType::default())) };
-    let word = match (call.value("method"), call.arg("method")) {
-        (Some(Const::Choice(w, _)), _) => w.as_str(),
-        (None, Some(_)) => "",
-        _ => "auto",
-    };
-    let at = |name: &str| call.arg(name).map_or(call.span, |a| a.span);
-    let written = |name: &str| call.arg(name).is_some();
-    let (found, given) = (Given::new(&m, written), shared::space(call, "space"));
-    let method = chosen(word, given, (&m, found));
-    let space = given.unwrap_or_else(|| method.unwrap_or(&OPTIMIZE).usual_space(&m.spaces));
-    let check = |found: Result<()>, name: &str| found.map_err(|e| as_check(e).at(at(name)));
-    if let Some(method) = method {
-        check(method.check_encoder(found.encoder, &m.name), "method")?;
-        check(method.check_residual(m.residual, &m.name), "method")?;
-    }
-    if !matches!(space, Space::N | Space::F) {
-        shared::check_space(space, &m, at("space"))?;
-    }
-    if let Some(method) = method {
-        check(method.check_space(space), "space")?;
-        for name in special(written) {
-            check(method.check_parameter(name), name)?;
-        }
-    }
-    if let Some(arg) = call.arg("layer") {
-        let refuse = |e: Error| as_check(e).at(arg.span);
-        if space != Space::F && (given.is_some() || method.is_some()) {
-            let message = format!("`layer` is searched in F, not in {space}");
-            return Err(refuse(Error::check(message).hint("space: F, or leave `layer` out")));
-        }
-        if let Some(Const::Text(name)) = call.value("layer") {
-            shared::layer(&m, name, |l| l.maps).map_err(refuse)?;
-        }
-    }
-    if let (Some(Const::Bool(true)), false) = (call.value("pose"), m.can.camera || m.can.transform)
-    {
-        let message = format!("{} has neither a camera nor a transform to search", m.name);
-        return Err(Error::check(message).at(at("pose")).hint("leave `pose` out"));
-    }
-    let picture = match call.arg("picture").map(|a| a.ty.clone()) {
-        Some(Type::List(each)) => Some(*each),
-        other => other,
-    };
-    if let Some(Type::Image(Some(size))) = picture {
-        let known = match (call.arg("down"), call.value("down")) {
-            (None, _) => Some(1),
-            (_, Some(Const::Number(k))) => Some((*k as usize).max(1)),
-            _ => None,
-        };
-        let grey = call.arg("grey").is_some();
-        let small = known.is_none_or(|k| degraded(size, &m, (k, grey)));
-        if !small {
-            fits(size, &m).map_err(|e| e.at(at("picture")))?;
-        }
-    }
-    let found = match space {
-        Space::N => Space::W,
-        // What is found beside the code does not show in its type.
-        Space::F if m.spaces.contains(&Space::WPlus) => Space::WPlus,
-        Space::F => Space::Z,
-        other => other,
-    };
-    let layers = m.layers(found);
-    Ok(Type::Inversion(CodeType {
-        space: (space != Space::N).then_some(found),
-        layers,
-        model: Some(m),
-        count: None,
-        origin: Some("inverted".into()),
-        ..CodeType::default()
-    }))
-}
-
-/// Whether a picture is a degraded one of the generator: so many times smaller on each side, or
-/// grey.
-fn degraded([c, h, w]: [usize; 3], m: &ModelFacts, (down, grey): (usize, bool)) -> bool {
-    let channels = c == m.channels || (grey && c == 1);
-    channels && [h * down, w * down] == [m.height, m.width]
-}
-
-fn fits(size: [usize; 3], m: &ModelFacts) -> Result<()> {
-    let [c, h, w] = size;
-    if [c, h, w] == [m.channels, m.height, m.width] {
-        return Ok(());
-    }
-    Err(Error::check(format!(
-        "the picture is {w}×{h}×{c}, {} makes {}×{}×{}",
-        m.name, m.width, m.height, m.channels
-    ))
-    .hint("image(path) fits a picture to the current generator; load the generator before it"))
-}
-
 /// Activations of a step, kept for the backward pass: each layer's map before and after its
 /// convolution, its noise and its activation, and their slopes.
 pub(super) fn cost(_: &Args, ctx: &Context<'_>) -> u64 {
@@ -273,16 +181,6 @@ fn auto(space: Space, method: &'static Method) -> Config {
         config.weights.set("offset", methods::EDITABLE);
     }
     config
-}
-
-/// Refuses a picture of another size than the generator's, and one without its needed condition.
-pub(super) fn check_picture(call: &CheckedCall<'_>, name: &str) -> Result<()> {
-    shared::check_needed_condition(call, call.model.as_deref())?;
-    let (Some(m), Some(arg)) = (&call.model, call.arg(name)) else { return Ok(()) };
-    match arg.ty {
-        Type::Image(Some(size)) => fits(size, m).map_err(|e| e.at(arg.span)),
-        _ => Ok(()),
-    }
 }
 
 fn config(args: &Args, model: &Loaded, ctx: &Context<'_>) -> Result<Config> {
@@ -397,125 +295,21 @@ fn init(args: &Args, usual: Init) -> Result<Init> {
     }
 }
 
-/// All pictures of an argument in one batch, `[N, C, R, R]`, and the photographs that they were cut from.
-pub(super) fn pictures(
-    args: &Args,
-    name: &str,
-    ctx: &Context<'_>,
-) -> Result<(Tensor, Vec<Option<Photograph>>)> {
-    whole_pictures(args, name, (ctx, &Config::new(Space::W, &OPTIMIZE)))
-}
-
-/// As [`pictures`]; those that are degraded as the configuration says are enlarged.
-fn whole_pictures(
-    args: &Args,
-    name: &str,
-    (ctx, config): (&Context<'_>, &Config),
-) -> Result<(Tensor, Vec<Option<Photograph>>)> {
-    let facts = &ctx.model()?.facts;
-    let mut images = all_images(&args.many(name), ctx)?;
-    let down = config.degrade.get("down").map_or(1, |k| k as usize);
-    let grey = config.degrade.get("grey") == Some(1.0);
-    for image in &mut images {
-        let [_, c, h, w] = image.dims();
-        if fits([c, h, w], facts).is_err() && degraded([c, h, w], facts, (down, grey)) {
-            let data = invert::enlarge(&image.data, down)?;
-            let all = [data.dim(0)?, facts.channels, facts.height, facts.width];
-            *image = Image::new(data.broadcast_as(&all)?.contiguous()?, image.origin.clone());
-        }
-    }
-    for image in &images {
-        let [_, c, h, w] = image.dims();
-        fits([c, h, w], facts).map_err(|e| e.at(args.span(name)))?;
-    }
-    let each = |i: &Image| (0..i.dims()[0]).map(|k| i.photograph(k).cloned()).collect::<Vec<_>>();
-    let mut photographs: Vec<_> = images.iter().flat_map(each).collect();
-    if photographs.iter().all(Option::is_none) {
-        photographs.clear();
-    }
-    let data = match &images[..] {
-        [] => return Err(Error::runtime("there is no picture to invert").at(args.span(name))),
-        [one] => one.data.clone(),
-        several => Tensor::cat(&several.iter().map(|i| &i.data).collect::<Vec<_>>(), 0)?,
-    };
-    Ok((data, photographs))
-}
-
-/// Calls `search` with the generator of a model, the networks that it brings and the labels.
-///
-/// # Errors
-/// Those of `search`, and when a network of the model cannot be loaded.
-pub(super) fn with_job<T>(
-    model: &Loaded,
-    (config, labels): (&Config, Option<&Tensor>),
-    control: &Control,
-    search: impl FnOnce(&Job<'_>) -> Result<T>,
-) -> Result<T> {
-    // A network that does not count is not read.
-    let device = model.generator()?.device();
-    let lpips = match &config.lpips {
-        Some((network, heads)) if config.weighs("lpips") => {
-            Some(Lpips::open(network, heads.as_deref(), device)?)
-        }
-        _ => None,
-    };
-    let recognition = match &config.recogniser {
-        Some(path) if config.weighs("identity") => Some(Recognition::open(path, device)?),
-        _ => None,
-    };
-    let named = config.encoder.as_deref().filter(|_| config.reads_encoder());
-    let named =
-        named.map(|path| model.encoder_in(path, config.w_encoder.as_deref())).transpose()?;
-    let encoder = match &named {
-        Some(named) => Some(&**named),
-        None if config.reads_encoder() => model.encoder()?,
-        None => None,
-    };
-    let judged = config.reads_discriminator();
-    let given = match &config.discriminator {
-        Some(file) if judged => Some(discriminator::open(file, device)?),
-        _ => None,
-    };
-    let discriminator = match &given {
-        Some(given) => Some(&**given),
-        None if judged => model.discriminator()?,
-        None => None,
-    };
-    let perceptual = match model.features()? {
-        Some(own) => Some(Perceptual::new(own.clone())),
-        // Without a discriminator a perceptual distance is compared instead of its features.
-        None if config.borrows_features(model.spec()) || (judged && discriminator.is_none()) => {
-            model.general_features()?.map(Perceptual::borrowed)
-        }
-        None => None,
-    };
-    search(&Job {
-        perceptual: perceptual.as_ref(),
-        lpips: lpips.as_ref(),
-        recognition: recognition.as_ref(),
-        discriminator,
-        labels,
-        encoder,
-        residual: if config.method.residual { model.residual()? } else { None },
-        stats: Some(&|| model.stats()),
-        ..Job::new(&**model.generator()?, control)
-    })
-}
-
 fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
     let model = ctx.model()?.clone();
     let mut config = config(args, &model, ctx)?;
-    let (pictures, photographs) = whole_pictures(args, "picture", (ctx, &config))?;
+    let (pictures, photographs) = job::whole_pictures(args, "picture", (ctx, &config))?;
     let labels = shared::needed_labels(args, &model, pictures.dim(0)?)?;
     if let Some(folder) = &ctx.checkpoints {
         // The name is what is computed: a rerun of the same script finds its own checkpoint,
-        // another one never does.
+        // another one never does, nor does one by a gannet that writes them otherwise.
         let classes = labels.as_ref().map(invert::content_hash).transpose()?.unwrap_or_default();
         let (lpips, judge) = (&config.lpips, &config.discriminator);
         let encoder = (&config.encoder, &config.w_encoder);
         let networks = format!(" {lpips:?} {:?} {encoder:?} {judge:?}", config.recogniser);
         let what = format!(
-            "{} {} {}{classes}{networks}",
+            "{} {} {} {}{classes}{networks}",
+            invert::CHECKPOINT_FORMAT,
             model.facts.fingerprint,
             invert::content_hash(&pictures)?,
             config.describe()?
@@ -524,7 +318,7 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
         let path = folder.join(format!("invert-{key}.safetensors"));
         config.checkpoint = Some(Checkpoint { path, every: CHECKPOINT_EVERY });
     }
-    let found = with_job(&model, (&config, labels.as_ref()), &ctx.control, |job| {
+    let found = job::with_job(&model, (&config, labels.as_ref()), &ctx.control, |job| {
         invert::invert(job, &pictures, &config).map_err(|e| e.at(args.span))
     })?;
     Ok(Value::Inversion(Arc::new(Inversion { photographs, ..found })))

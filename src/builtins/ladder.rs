@@ -63,20 +63,21 @@ pub const BUILTIN: Builtin = Builtin {
 };
 
 fn infer(call: &CheckedCall<'_>) -> Result<Type> {
-    inverting::check_picture(call, "x")?;
+    inverting::check::check_picture(call, "x")?;
     Ok(Type::Table)
 }
 
 fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
     let model = ctx.model()?.clone();
-    let (picture, photographs) = inverting::pictures(args, "x", ctx)?;
+    let (picture, photographs) = inverting::job::pictures(args, "x", ctx)?;
     one(&picture).map_err(|e| e.at(args.span("x")))?;
     let config = inverting::usual(&model.facts, args.need_count("steps")?, args.seed(ctx)?);
     let labels = shared::needed_labels(args, &model, 1)?;
     let rungs = Rung::all(&**model.generator()?)?;
-    let found = inverting::with_job(&model, (&config, labels.as_ref()), &ctx.control, |job| {
-        ladder(job, &picture, &config, &rungs).map_err(|e| e.at(args.span))
-    })?;
+    let found =
+        inverting::job::with_job(&model, (&config, labels.as_ref()), &ctx.control, |job| {
+            ladder(job, &picture, &config, &rungs).map_err(|e| e.at(args.span))
+        })?;
     let found: Vec<(Rung, Inversion)> = found
         .into_iter()
         .map(|(rung, i)| (rung, Inversion { photographs: photographs.clone(), ..i }))

@@ -4,12 +4,15 @@ use super::{Common, out, prepare};
 use crate::bench::{self, Bench, Outcome, Pairs, Row, align, inversions, model as parts};
 use crate::control::Control;
 use crate::error::{Error, Kind, Result};
-use crate::invert::methods;
+use crate::invert::{Method, methods};
+use crate::lang::types::Companion;
 use crate::metric::Perceptual;
+use crate::network::Encoder;
 use crate::ui::{Terminal, Verbosity, run_live, run_plain};
 use crate::value::{Loaded, Table, Value, text};
 use clap::{Args, Subcommand};
 use serde::Serialize;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -133,11 +136,10 @@ fn invert(common: &Common, options: &Inversions) -> Result<u8> {
         inversions::Request { limit, passes: options.passes.map(count), seed: common.seed };
     let outcome = watched(common, "inversions", |control| {
         let encodes = settings.iter().any(|s| s.method.encoder);
-        let adds = settings.iter().any(|s| s.method.residual);
         on(&model, control, |bench| {
             let encoder = if encodes { model.encoder()? } else { None };
-            let residual = if adds { model.residual()? } else { None };
-            let bench = Bench { encoder, residual, ..bench };
+            let companions = companions(&model, settings.iter().map(|s| s.method))?;
+            let bench = Bench { encoder, companions: &companions, ..bench };
             inversions::run(&bench, &pairs, &settings, &request)
         })
     })?;
@@ -210,11 +212,19 @@ fn edited(
         if setups.iter().any(|w| w.method.encoder) {
             bench.encoder = model.encoder()?;
         }
-        if setups.iter().any(|w| w.method.residual) {
-            bench.residual = model.residual()?;
-        }
-        bench.run(pairs, &setups, &request)
+        let companions = companions(model, setups.iter().map(|w| w.method))?;
+        Bench { companions: &companions, ..bench }.run(pairs, &setups, &request)
     })
+}
+
+/// The networks that these methods run after the encoder.
+fn companions(
+    model: &Loaded,
+    methods: impl Iterator<Item = &'static Method>,
+) -> Result<Vec<(Companion, &dyn Encoder)>> {
+    let kinds: BTreeSet<Companion> = methods.filter_map(|m| m.companion).collect();
+    let read = |kind| Ok(model.companion(Some(kind))?.map(|network| (kind, network)));
+    kinds.into_iter().filter_map(|kind| read(kind).transpose()).collect()
 }
 
 /// Gives `work` the parts of a generator that every benchmark of inversion needs; encoder and
@@ -233,7 +243,7 @@ fn on<T>(
         generator: &**model.generator()?,
         perceptual: perceptual.as_ref(),
         encoder: None,
-        residual: None,
+        companions: &[],
         reader: reader.as_ref().map(|r| r as _),
         directions: &[],
         stats: Some(&stats),

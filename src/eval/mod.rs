@@ -350,6 +350,8 @@ fn label(var: &str, element: &Value) -> Option<String> {
 }
 
 #[cfg(test)]
+mod companion_tests;
+#[cfg(test)]
 mod encoder_tests;
 #[cfg(test)]
 mod fit_tests;
@@ -363,8 +365,6 @@ mod hyperinverter_tests;
 mod hyperstyle_tests;
 #[cfg(test)]
 mod import_tests;
-#[cfg(test)]
-mod residual_tests;
 #[cfg(test)]
 mod sfe_tests;
 #[cfg(test)]

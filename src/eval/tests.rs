@@ -437,7 +437,7 @@ fn an_encoder_is_used_where_it_can_be() {
     assert_eq!(how("space: Z, steps: 1"), ("optimize", plan("1 step"), "Z"));
     assert_eq!(how("method: encoder"), ("encoder", plan("3 passes"), "W+"));
     assert_eq!(how("method: encoder, steps: 1"), ("encoder", plan("1 pass"), "W+"));
-    let plus = plan("2 passes + residual network");
+    let plus = plan("2 passes + feature-residual network");
     assert_eq!(how("method: residual, steps: 2"), ("residual", plus, "W+"));
     assert_eq!(
         how("method: hybrid, passes: 0, steps: 2"),

@@ -8,6 +8,7 @@ use super::methods::{METHODS, OPTIMIZE, SEARCHED};
 use super::objective::TERMS;
 use crate::error::{Error, Result};
 use crate::generator::{Spec, pose};
+use crate::lang::types::Companion;
 use crate::safe::Safe;
 use crate::space::Space;
 use candle_core::Tensor;
@@ -63,23 +64,22 @@ impl Method {
         ))
     }
 
-    /// Refuses a generator without a feature-residual network when it needs one.
+    /// Refuses a generator without the network that it runs after the encoder.
     ///
     /// # Errors
     /// When the method needs such a network; the hint names another method.
-    pub fn check_residual(&self, brings: bool, generator: &str) -> Result<()> {
-        if brings || !self.residual {
-            return Ok(());
-        }
-        Err(Error::runtime(format!(
-            "{} has no feature-residual network, which `method: {}` needs",
-            Safe(generator),
-            self.name
-        ))
-        .hint(
-            "method: encoder or hybrid, or put the residual.safetensors beside it that \
-             scripts/train/train_residual.py makes for it",
-        ))
+    pub fn check_companion(
+        &self,
+        brings: impl Fn(Companion) -> bool,
+        generator: &str,
+    ) -> Result<()> {
+        let Some(kind) = self.companion.filter(|kind| !brings(*kind)) else { return Ok(()) };
+        let (generator, words, name) = (Safe(generator), kind.words(), kind.name());
+        let text = format!("{generator} has no {words}, which `method: {}` needs", self.name);
+        Err(Error::runtime(text).hint(format!(
+            "method: encoder or hybrid, or put the {name}.safetensors beside it that \
+             scripts/train/train_{name}.py makes for it"
+        )))
     }
 
     /// Refuses a parameter that it does not read: passes, a learning rate, or one of another
@@ -126,7 +126,7 @@ impl Config {
         let spec = job.generator.spec();
         self.check_space(spec)?;
         self.method.check_encoder(job.encoder.is_some(), &spec.name)?;
-        self.method.check_residual(job.residual.is_some(), &spec.name)?;
+        self.method.check_companion(|_| job.companion.is_some(), &spec.name)?;
         self.method.check_space(self.space)?;
         self.check_codes(job)?;
         self.check_numbers(job)?;

@@ -25,7 +25,7 @@ use std::path::{Path, PathBuf};
 /// The key of the header in the file's metadata.
 const HEADER: &str = "gannet.inversion";
 /// The format of header and tensors; files of another one are refused.
-const FORMAT: u64 = 3;
+pub const FORMAT: u64 = 4;
 /// Prefix of the names of the optimizer's parts.
 const OPTIMIZER: &str = "optimizer.";
 /// Prefixes of the parts of the current and of the best point.
@@ -51,6 +51,9 @@ struct Header {
     /// [`State::halved`].
     #[serde(default)]
     halved: (u32, usize),
+    /// [`State::draws`], by their bits.
+    #[serde(default)]
+    draws: Vec<u64>,
     finished: bool,
     stopped: Option<usize>,
     diverged: Option<usize>,
@@ -70,6 +73,7 @@ impl Header {
             best_step: state.best.as_ref().map(|b| b.step),
             mark: state.mark.map(|(step, loss)| (step, loss.to_bits())),
             halved: state.halved,
+            draws: state.draws.iter().map(|d| d.to_bits()).collect(),
             finished: state.finished,
             stopped: state.stopped,
             diverged: state.diverged,
@@ -95,7 +99,6 @@ fn name_of(problem: &Problem<'_, '_>) -> Result<String> {
     }
     let Run { job, config, phases, .. } = problem.run;
     let encoder = job.encoder.filter(|_| config.reads_encoder());
-    let residual = job.residual.filter(|_| config.method.residual);
     let mut readers = OF_WEIGHTS.into_iter().chain(["perceptual"]);
     let weighed = readers.any(|term| phases.iter().any(|p| p.weight_of(term) > 0.0));
     // Feature networks are compared by their features of the target: name and weights may both have
@@ -108,7 +111,7 @@ fn name_of(problem: &Problem<'_, '_>) -> Result<String> {
         "{} · encoder {}{} · generator {} · target {}{} · key {} · features {}{}{}{} · gannet {}",
         config.describe()?,
         encoder.map_or("none", |e| e.name()),
-        residual.map(|r| format!(" · {}", r.name())).unwrap_or_default(),
+        job.companion.map(|c| format!(" · {}", c.name())).unwrap_or_default(),
         job.generator.spec().fingerprint,
         problem.target_hash,
         problem.beside.as_ref().map(|all| format!(" of {all}")).unwrap_or_default(),
@@ -245,7 +248,7 @@ fn tensors_of(state: &State) -> Result<BTreeMap<String, Raw>> {
             all.insert(format!("{BEST}{}", part.name()), Raw::singles(t)?);
         }
         all.insert("best.picture".into(), Raw::singles(&best.picture)?);
-        all.insert("best.loss".into(), Raw::doubles(&[best.loss]));
+        all.insert("best.loss".into(), Raw::doubles(&[best.loss, best.least]));
     }
     let steps: Vec<f64> = state.trace.steps.iter().map(|&s| s as f64).collect();
     all.insert("trace.steps".into(), Raw::doubles(&steps));
@@ -312,16 +315,14 @@ impl File<'_> {
 
 fn state_of(header: &Header, file: &File<'_>, run: &Run<'_>) -> Result<State> {
     let best = match header.best_step {
-        Some(step) => Some(Best {
-            loss: file
-                .doubles("best.loss")?
-                .first()
-                .copied()
-                .ok_or_else(|| Error::runtime("`best.loss` is empty"))?,
-            step,
-            parts: file.parts(BEST)?,
-            picture: file.single("best.picture")?,
-        }),
+        Some(step) => {
+            let losses = file.doubles("best.loss")?;
+            let &[loss, least] = losses.as_slice() else {
+                return Err(Error::runtime("`best.loss` is not two numbers"));
+            };
+            let (parts, picture) = (file.parts(BEST)?, file.single("best.picture")?);
+            Some(Best { loss, least, step, parts, picture })
+        }
         None => None,
     };
     let width = header.trace_names.len().max(1);
@@ -350,6 +351,7 @@ fn state_of(header: &Header, file: &File<'_>, run: &Run<'_>) -> Result<State> {
         best,
         mark: header.mark.map(|(step, bits)| (step, f64::from_bits(bits))),
         halved: header.halved,
+        draws: header.draws.iter().map(|d| f64::from_bits(*d)).collect(),
         trace,
         finished: header.finished,
         stopped: header.stopped,
@@ -374,10 +376,10 @@ mod tests {
     #[test]
     fn headers_of_other_formats_are_told_from_broken_ones() {
         let old = r#"{"run": "invert", "step": 3, "adam_steps": 3, "params": 1, "maps": 0}"#;
-        for text in [old, r#"{"format": 2}"#, r#"{"format": 4}"#, r#"{"format": "3"}"#] {
+        for text in [old, r#"{"format": 3}"#, r#"{"format": 5}"#, r#"{"format": "4"}"#] {
             assert!(Header::read(text).err().unwrap().contains("another version"), "{text}");
         }
-        assert!(Header::read(r#"{"format": 3}"#).err().unwrap().contains("missing"));
+        assert!(Header::read(r#"{"format": 4}"#).err().unwrap().contains("missing"));
         assert!(Header::read("{").err().unwrap().contains("EOF"));
     }
 }

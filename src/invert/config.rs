@@ -9,7 +9,7 @@ use super::objective::{TERMS, TermKind};
 use super::phase::{Phase, Recipe};
 use crate::error::Result;
 use crate::generator::Spec;
-use crate::lang::types::Param;
+use crate::lang::types::{Companion, Param};
 use crate::latent::{Code, Part};
 use crate::rng::Rng;
 use crate::space::Space;
@@ -47,8 +47,8 @@ pub struct Method {
     pub spaces: &'static [Space],
     /// Whether it begins with passes of the generator's encoder.
     pub encoder: bool,
-    /// Whether it ends with the generator's feature-residual network.
-    pub residual: bool,
+    /// The network of the generator's that it ends with.
+    pub companion: Option<Companion>,
     /// Gradient steps unless given; `None` for a method that takes none.
     pub steps: Option<usize>,
     /// Default peak learning rate; `None` for methods without a rate.
@@ -235,8 +235,8 @@ impl Config {
     }
 
     /// Whether the perceptual distance counts for a generator that brings no feature network: where
-    /// its weight is given, otherwise for pictures in which another network sees something. The parts
-    /// of faces are told by the same network.
+    /// its weight is given, otherwise for pictures in which another network sees something. The
+    /// parts of faces are told by the same network.
     pub fn borrows_features(&self, spec: &Spec) -> bool {
         let (asked, seen) =
             (self.weights.get("perceptual").is_some(), spec.height.min(spec.width) >= SEEN_SIDE);
@@ -275,7 +275,10 @@ impl Config {
             (true, Some(_)) => format!("{passes} + {steps}"),
             (false, _) => steps,
         };
-        let one = if self.method.residual { format!("{one} + residual network") } else { one };
+        let one = match self.method.companion {
+            Some(kind) => format!("{one} + {}", kind.words()),
+            None => one,
+        };
         match self.restarts {
             0 | 1 => one,
             n => format!("best of {n} searches of {one}"),

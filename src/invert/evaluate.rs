@@ -9,8 +9,7 @@ use super::far;
 use super::frozen::Frozen;
 use super::objective::{Aside, Beside, Loss, OF_WEIGHTS, Objective, normalise};
 use super::phase::{Normalise, Phase};
-use super::point::nothing;
-pub(super) use super::point::{Point, holds, labels_of, read_by, reading, row, stacked, tuned};
+use super::point::{Point, nothing, reading, row, stacked, tuned};
 use crate::error::{Error, Result};
 use crate::generator::{Generator, Input, Tap, codes};
 use crate::latent::{Part, Parts};
@@ -24,9 +23,10 @@ pub(super) struct Evaluation {
     pub terms: Vec<(&'static str, f64)>,
     /// Their sum.
     pub total: f64,
-    /// Whether all terms were looked at: not every step draws pictures of other codes. Only losses
-    /// of such points compare.
-    pub complete: bool,
+    /// Whether some terms draw pictures of other codes, which not every step does.
+    pub draws: bool,
+    /// What these terms are worth, where this step drew some.
+    pub drawn: Option<f64>,
     /// The code that was evaluated, w noise included, with all that is found beside it.
     pub parts: Parts,
     /// The picture that they make, `[1, C, H, W]`.
@@ -221,7 +221,8 @@ pub(super) fn evaluate(
     let slopes = if gradients { Some(slopes(&terms, &inputs.vars, scale)?) } else { None };
     let numbers = fetched(&terms)?;
     let (parts, picture) = (inputs.parts.map(|_, t| Ok(t.detach()))?, picture.detach());
-    let holds_weights = OF_WEIGHTS.iter().any(|term| phase.holds_weights(term));
+    let draws = OF_WEIGHTS.iter().any(|term| phase.holds_weights(term));
+    let of_weights = |(name, _): &&(&'static str, f64)| OF_WEIGHTS.contains(name);
     let one = |(i, point): (usize, &Point<'_, '_, '_>)| -> Result<Evaluation> {
         let terms: Vec<_> = numbers
             .iter()
@@ -229,8 +230,10 @@ pub(super) fn evaluate(
             .collect();
         Ok(Evaluation {
             total: terms.iter().map(|(_, v)| v).sum(),
+            draws,
+            drawn: (draws && far::due(phase, point.step))
+                .then(|| terms.iter().filter(of_weights).map(|(_, v)| v).sum()),
             terms,
-            complete: !holds_weights || far::due(phase, point.step),
             parts: parts.map(|_, t| row(t, i))?,
             picture: row(&picture, i)?,
             gradients: match &slopes {

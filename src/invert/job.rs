@@ -27,8 +27,8 @@ pub struct Job<'a> {
     pub discriminator: Option<&'a dyn Discriminator>,
     /// The encoder: the one that the generator brings, or another for it.
     pub encoder: Option<&'a dyn Encoder>,
-    /// The feature-residual network that the generator brings.
-    pub residual: Option<&'a dyn Encoder>,
+    /// The network that the method runs after the encoder, where the generator brings it.
+    pub companion: Option<&'a dyn Encoder>,
     /// Labels of a conditional generator, `[1 or N, c_dim]`.
     pub labels: Option<&'a Tensor>,
     /// Statistics of w that the caller may know already ([`WStats::of`]).
@@ -49,7 +49,7 @@ impl<'a> Job<'a> {
             recognition: None,
             discriminator: None,
             encoder: None,
-            residual: None,
+            companion: None,
             labels: None,
             stats: None,
             keys: &[],

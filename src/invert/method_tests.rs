@@ -14,19 +14,41 @@ use crate::generator::{Generator, Transform, biggan, codes, spaces};
 use crate::latent::Part;
 use crate::metric::{Perceptual, random_features};
 use crate::network::encoder_tests::network;
-use crate::network::{Encoder, Seen, discriminator, residual_tests};
+use crate::network::{Encoder, Move, Seen, discriminator, hyper_tests, residual_tests};
 use std::sync::Arc;
 use std::time::Duration;
+
+/// Finds what both networks find that run after an encoder.
+struct Both([Box<dyn Encoder>; 2]);
+
+impl Encoder for Both {
+    fn name(&self) -> &str {
+        "both"
+    }
+
+    fn passes(&self) -> usize {
+        1
+    }
+
+    fn pass(&self, _: &Seen<'_>) -> Result<Move> {
+        Ok(Move::Stay)
+    }
+
+    fn beside(&self, seen: &Seen<'_>) -> Result<Vec<(Part, Tensor)>> {
+        let [a, b] = &self.0;
+        Ok([a.beside(seen)?, b.beside(seen)?].concat())
+    }
+}
 
 /// Calls `f` with a job that has an encoder and a feature network.
 fn with_networks<T>(g: &dyn Generator, control: &Control, f: impl FnOnce(&Job<'_>) -> T) -> T {
     let (stats, network) = (stats(g), network());
-    let residual = residual_tests::network();
+    let after = Both([Box::new(residual_tests::network()), Box::new(hyper_tests::network())]);
     let judge = discriminator::toy(0, [3, 32], &Device::Cpu).unwrap();
     let features = Perceptual::new(Arc::new(random_features(3)));
     f(&Job {
         encoder: Some(&network),
-        residual: Some(&residual),
+        companion: Some(&after),
         perceptual: Some(&features),
         discriminator: Some(&*judge),
         stats: Some(&stats),

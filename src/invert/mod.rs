@@ -52,6 +52,7 @@ mod stats;
 mod together;
 mod trace;
 
+pub use checkpoint::FORMAT as CHECKPOINT_FORMAT;
 pub use config::{Checkpoint, Config, Init, Method, Plan, feature_layer};
 pub use degrade::{DEGRADATIONS, Degradation, Degrader, enlarge, words as degradations};
 pub use hash::content_hash;

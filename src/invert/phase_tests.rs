@@ -173,7 +173,7 @@ const TWO: Method = Method {
     summary: "none",
     spaces: &[Space::W],
     encoder: false,
-    residual: false,
+    companion: None,
     steps: Some(20),
     lr: Some(|_| 0.05),
     weights: &[("l1", 0.5)],

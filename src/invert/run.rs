@@ -2,11 +2,12 @@
 //! with a state of its own.
 
 use super::checkpoint;
-use super::evaluate::{Evaluation, Point, evaluate, holds, labels_of, row, stacked};
+use super::evaluate::{Evaluation, evaluate};
 use super::layerwise;
 use super::objective::{Objective, normalise};
 use super::optimize::Worth;
 use super::phase::{Backwards, Mover, Normalise, Phase};
+use super::point::{Point, holds, labels_of, row, stacked};
 use super::problem::{Against, Problem, Run};
 use super::state::State;
 use super::together;
@@ -131,11 +132,10 @@ impl<'a> Batch<'_, '_, 'a> {
                 state.finished = true;
                 return;
             };
-            let judged = state.judging(self.run).0 == phase;
-            let reached = acting.until.is_some_and(|goal| e.total <= goal);
-            if !(judged && e.complete)
-                || !(reached || acting.plateau.is_some_and(|share| state.flat(share)))
-            {
+            let judged = state.judged(e).filter(|_| state.judging(self.run).0 == phase);
+            let Some(loss) = judged else { return };
+            let reached = acting.until.is_some_and(|goal| loss <= goal);
+            if !(reached || acting.plateau.is_some_and(|share| state.flat(share))) {
                 return;
             }
             state.phase = phase;

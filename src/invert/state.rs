@@ -2,7 +2,6 @@
 
 use super::domain;
 use super::evaluate::Evaluation;
-use super::objective::OF_WEIGHTS;
 use super::optimize::Optimizer;
 use super::phase::{Mover, Phase, Region};
 use super::problem::{Problem, Run};
@@ -21,10 +20,18 @@ const OVERSHOT: f64 = 1.5;
 /// Steps over which the rate rises again from there: the first ones of Adam are the longest.
 const RISE: f64 = 10.0;
 
-/// The best point so far, by its loss.
+/// Draws of other codes of which a point is judged by the mean. One draw may be lucky or unlucky.
+const DRAWS: usize = 8;
+/// Up to this many times the lowest loss, such points are not told apart: the last of them has seen
+/// the most steps, and the shortest.
+const ALIKE: f64 = 1.1;
+
+/// The best point so far, by its loss: the last of those whose losses cannot be told apart.
 #[derive(Clone)]
 pub(super) struct Best {
     pub loss: f64,
+    /// The lowest loss so far.
+    pub least: f64,
     pub step: usize,
     pub parts: Parts,
     pub picture: Tensor,
@@ -49,6 +56,9 @@ pub(super) struct State {
     pub mark: Option<(usize, f64)>,
     /// How often the learning rate of the phase was halved, and in which of its steps the last time.
     pub halved: (u32, usize),
+    /// What the terms that draw other codes were worth in the last [`DRAWS`] steps of the phase
+    /// that drew some.
+    pub draws: Vec<f64>,
     pub trace: Trace,
     pub finished: bool,
     /// The step in which the user stopped it.
@@ -93,6 +103,7 @@ impl State {
             best: None,
             mark: None,
             halved: (0, 0),
+            draws: Vec::new(),
             trace: Trace::new(problem.run.total()),
             finished: false,
             stopped: None,
@@ -129,7 +140,26 @@ impl State {
     /// Keeps what a point is worth.
     pub fn record(&mut self, e: &Evaluation) -> Result<()> {
         self.trace.push(self.step, &e.terms);
-        if e.complete || !e.total.is_finite() { self.keep(e) } else { Ok(()) }
+        // Weights that are not tuned yet keep all pictures as they were.
+        if let Some(drawn) = e.drawn.filter(|_| self.taken > 0) {
+            self.draws.push(drawn);
+            self.draws.drain(..self.draws.len().saturating_sub(DRAWS));
+        }
+        self.keep(e)
+    }
+
+    /// The loss by which points compare: where terms draw other codes, with the mean of what they
+    /// were worth in the last steps that drew some. `None` for a point that drew none.
+    pub fn judged(&self, e: &Evaluation) -> Option<f64> {
+        if !e.draws {
+            return Some(e.total);
+        }
+        let drawn = e.drawn?;
+        let mean = match self.draws.len() {
+            0 => drawn,
+            count => self.draws.iter().sum::<f64>() / count as f64,
+        };
+        Some(e.total - drawn + mean)
     }
 
     /// Keeps a point if it is the best so far.
@@ -143,9 +173,15 @@ impl State {
             }
             return Ok(());
         }
-        if self.best.as_ref().is_none_or(|b| e.total < b.loss) {
-            let (parts, picture) = (e.parts.clone(), e.picture.clone());
-            self.best = Some(Best { loss: e.total, step: self.step, parts, picture });
+        let Some(loss) = self.judged(e) else { return Ok(()) };
+        let near = if e.draws { ALIKE } else { 1.0 };
+        match &mut self.best {
+            Some(best) if loss >= best.loss && loss >= near * best.least => {}
+            best => {
+                let least = best.as_ref().map_or(loss, |b| b.least.min(loss));
+                let (parts, picture) = (e.parts.clone(), e.picture.clone());
+                *best = Some(Best { loss, least, step: self.step, parts, picture });
+            }
         }
         Ok(())
     }
@@ -168,6 +204,7 @@ impl State {
         (self.phase, self.taken) = (phase, taken);
         let Some(phase) = run.phases.get(phase) else { return Ok(false) };
         (self.optimizer, self.mark, self.halved) = (fresh(phase), None, (0, 0));
+        self.draws.clear();
         let asks = [phase.counted, phase.searched].iter().any(|r| *r != Region::All);
         if let Some(best) = self.best.as_ref().filter(|_| asks && self.domain.is_none()) {
             // Pixels outside the mask change nothing.
@@ -231,11 +268,11 @@ impl State {
     pub fn flat(&mut self, share: f64) -> bool {
         let Some(best) = &self.best else { return false };
         match self.mark {
-            Some((step, loss)) if best.loss > loss - share * loss.abs() => {
+            Some((step, loss)) if best.least > loss - share * loss.abs() => {
                 self.step >= step + PATIENCE
             }
             _ => {
-                self.mark = Some((self.step, best.loss));
+                self.mark = Some((self.step, best.least));
                 false
             }
         }
@@ -247,8 +284,7 @@ impl State {
         let Some(phase) = problem.run.phases.get(self.phase) else { return Ok(false) };
         // Terms that draw codes have a large value where a draw is unlucky; the steps between them
         // know enough.
-        let drawn = OF_WEIGHTS.iter().any(|term| phase.holds_weights(term));
-        let judges = phase.unknowns.weights.is_some() && !(drawn && e.complete);
+        let judges = phase.unknowns.weights.is_some() && e.drawn.is_none();
         let best = self.best.as_ref().filter(|b| judges && b.loss > 0.0);
         let Some(best) = best.filter(|b| e.total > OVERSHOT * b.loss) else {
             return Ok(false);

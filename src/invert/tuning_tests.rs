@@ -1,8 +1,10 @@
 //! Tests of feature maps and weights as unknowns, on the toy generator.
 
-use super::evaluate::{Point, evaluate};
+use super::evaluate::{Evaluation, evaluate};
 use super::methods::{OPTIMIZE, PTI};
-use super::problem::{Against, Problem};
+use super::point::Point;
+use super::problem::{Against, Problem, Run};
+use super::state::State;
 use super::tests::{as_alone, foreign, generator, run, several, stats, stopping, values};
 use super::*;
 use crate::control::{Control, Stop};
@@ -86,6 +88,59 @@ fn an_unlucky_draw_takes_no_step_back() {
     assert_eq!(tuned.len(), terms.len() - 21);
 }
 
+/// A search of weights that draws other codes, on the way from step 20 on.
+fn drawing(problem: &Problem<'_, '_>) -> State {
+    State { phase: 1, ..State::start(problem).unwrap() }
+}
+
+/// A point of such a search: what its own terms are worth, and what those that draw codes are,
+/// every fourth step.
+fn drawn(state: &mut State, own: f64, drawn: f64) {
+    let due = state.taken.is_multiple_of(4);
+    let found = Evaluation {
+        terms: Vec::new(),
+        total: own + if due { drawn } else { 0.0 },
+        draws: true,
+        drawn: due.then_some(drawn),
+        parts: state.parts.clone(),
+        picture: foreign(0),
+        gradients: Vec::new(),
+    };
+    state.record(&found).unwrap();
+    state.count_step();
+}
+
+#[test]
+fn draws_decide_which_point_is_kept_by_their_mean() {
+    let (g, control) = (generator(), Control::default());
+    let job = Job::new(g.as_ref(), &control);
+    let run = Run::new(&job, &pti(0.0), 1).unwrap();
+    let problem = Problem::new(&run, foreign(0), 0).unwrap();
+    let kept = |state: &State| state.best.as_ref().unwrap().step;
+    // Steps come nearer and nearer; one early draw is lucky by more than all of them gain.
+    let luck = [0.0, 0.0, 0.18, 0.05, -0.06, 0.03, -0.04, 0.06, -0.05, 0.02];
+    let mut state = drawing(&problem);
+    for k in 0..41 {
+        drawn(&mut state, 1.0 - 0.004 * k as f64, 0.2 - luck[k / 4 % 10]);
+    }
+    assert_eq!(kept(&state), 40);
+    // Points that are clearly worse are not kept, by their own terms or by those that draw.
+    for worse in [(0.3, 0.0), (0.0, 0.6)] {
+        let mut state = drawing(&problem);
+        for k in 0..81 {
+            let (own, more) = if k < 40 { (0.0, 0.0) } else { worse };
+            drawn(&mut state, 0.8 + own, 0.2 + more);
+        }
+        assert!((36..=40).contains(&kept(&state)), "{worse:?}: {}", kept(&state));
+    }
+    // Weights are not tuned yet where a phase begins: its first draw says nothing.
+    let mut state = drawing(&problem);
+    drawn(&mut state, 0.5, 0.0);
+    assert_eq!((kept(&state), state.draws.len()), (0, 0));
+    drawn(&mut state, 0.1, 0.0);
+    assert_eq!(kept(&state), 0, "nothing was drawn for it");
+}
+
 #[test]
 fn a_feature_map_comes_nearer_than_codes_alone_and_stays_with_them() {
     let g = generator();
@@ -136,7 +191,9 @@ fn tuning_stops_and_resumes_to_the_same_bits() {
     let stats = stats(g.as_ref());
     let checkpoint =
         Checkpoint { path: folder.path().join("state"), every: Duration::from_secs(3600) };
-    for plain in [pti(2.0), pti(0.0), features(40), rash()] {
+    let weights: Numbers = [("locality", 1.0), ("edits", 0.5)].into();
+    let held = Config { weights, ..pti(0.0) };
+    for plain in [pti(2.0), pti(0.0), held, features(40), rash()] {
         let saved = Config { checkpoint: Some(checkpoint.clone()), ..plain.clone() };
         let control = Control::default();
         let job = Job { stats: Some(&stats), ..Job::new(g.as_ref(), &control) };
@@ -148,6 +205,7 @@ fn tuning_stops_and_resumes_to_the_same_bits() {
             assert_eq!(e.kind(), Kind::Resumable, "{e}");
             let resumed = invert(&job, &foreign(0), &saved).unwrap();
             assert_eq!(whole.trace, resumed.trace);
+            assert_eq!((&whole.best_step, &whole.loss), (&resumed.best_step, &resumed.loss));
             assert!(values(&whole.reconstruction) == values(&resumed.reconstruction));
         }
     }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::lang::types::{CheckedCall, CodeType, Generators, Kind, Param, Signature};
+use crate::lang::types::{CheckedCall, CodeType, Companion, Generators, Kind, Param, Signature};
 use crate::space::Space;
 
 fn facts(name: &str, fingerprint: &str) -> Arc<ModelFacts> {
@@ -22,7 +22,7 @@ fn facts(name: &str, fingerprint: &str) -> Arc<ModelFacts> {
             .map(|(n, s)| (n.to_owned(), s))
             .into(),
         encoder: true,
-        residual: true,
+        companions: Companion::ALL.into(),
         perceptual: true,
         identity: false,
         landmarks: false,

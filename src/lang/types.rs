@@ -34,6 +34,36 @@ pub struct LayerFacts {
     pub area: usize,
 }
 
+/// A network of a generator's own that runs after its encoder and adds something beside the code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Companion {
+    /// Adds to a feature map (HFGI, StyleFeatureEditor).
+    Residual,
+    /// Changes weights (HyperStyle, HyperInverter).
+    Hyper,
+}
+
+impl Companion {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Residual, Self::Hyper];
+
+    /// Its name: of the method that runs it, of the family of its files, and in their names.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Residual => "residual",
+            Self::Hyper => "hyper",
+        }
+    }
+
+    /// What it is called.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Residual => "feature-residual network",
+            Self::Hyper => "hypernetwork",
+        }
+    }
+}
+
 /// Facts about a generator that are known before anything runs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModelFacts {
@@ -71,8 +101,8 @@ pub struct ModelFacts {
     pub directions: BTreeMap<String, Vec<Space>>,
     /// Whether it brings an encoder.
     pub encoder: bool,
-    /// Whether it brings a feature-residual network.
-    pub residual: bool,
+    /// The networks that it brings to run after its encoder.
+    pub companions: Vec<Companion>,
     /// Whether it brings a network for attributes and the perceptual distance.
     pub perceptual: bool,
     /// Whether that network has an identity embedding.
@@ -707,7 +737,7 @@ mod tests {
             channels: 3,
             directions: names.iter().map(|n| ((*n).to_owned(), vec![Space::W])).collect(),
             encoder: false,
-            residual: false,
+            companions: Vec::new(),
             perceptual: false,
             identity: false,
             landmarks: false,

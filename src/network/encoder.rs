@@ -154,6 +154,15 @@ pub(super) fn looked(pictures: &Tensor, (channels, side): (usize, usize)) -> Res
     resize_to(&pictures.to_dtype(DType::F32)?.clamp(-1f32, 1f32)?, side, side)
 }
 
+/// Pictures and reconstructions side by side, of that many channels and that side:
+/// `[N, 2C, side, side]`.
+///
+/// # Errors
+/// When the pictures have other channels.
+pub(super) fn seen_pair(seen: &Seen<'_>, like: (usize, usize)) -> Result<Tensor> {
+    Ok(Tensor::cat(&[looked(seen.pictures, like)?, looked(seen.current, like)?], 1)?)
+}
+
 /// The settings of an encoder file.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct EncoderConfig {
@@ -263,9 +272,7 @@ impl Encoder for PassNet {
     fn pass(&self, seen: &Seen<'_>) -> Result<Move> {
         let c = &self.config;
         let like = (self.channels(), c.input_resolution);
-        // [N, 2C, R, R]
-        let x = Tensor::cat(&[looked(seen.pictures, like)?, looked(seen.current, like)?], 1)?;
-        let map = self.trunk.last(&x)?;
+        let map = self.trunk.last(&seen_pair(seen, like)?)?;
         let (n, _, side, _) = map.dims4()?;
         let places = map.avg_pool2d(side / c.grid)?.flatten_from(1)?; // [N, C·grid²]
         let whole = map.flatten_from(2)?.mean(2)?; // [NC]

@@ -7,6 +7,7 @@ mod encoder;
 mod foreign;
 #[cfg(test)]
 pub(crate) mod formula;
+mod hyper;
 mod irse;
 mod layers;
 mod parts;
@@ -23,6 +24,7 @@ pub use backbone::{Backbone, SMALLEST};
 pub use discriminator::{Discriminator, Judged};
 pub use encoder::{Encoder, EncoderConfig, Move, PassNet, Seen};
 pub use foreign::{Foreign, Found, Host, MapOf, Place, find as find_foreign};
+pub use hyper::{HyperConfig, HyperNet};
 pub use parts::{PartsConfig, PartsHead};
 pub use recogniser::Recogniser;
 pub use regressor::{Places, REGRESSION, Regressor, RegressorConfig};
@@ -32,5 +34,7 @@ pub use trunk::Trunk;
 
 #[cfg(test)]
 pub(crate) use encoder::tests as encoder_tests;
+#[cfg(test)]
+pub(crate) use hyper::tests as hyper_tests;
 #[cfg(test)]
 pub(crate) use residual::tests as residual_tests;

@@ -5,7 +5,7 @@
 //! to a coarse map and back up, each doubling beside the map of the way down. Its training compares
 //! with true edits: what it adds stays in place when the code is edited.
 
-use super::encoder::{fits, looked};
+use super::encoder::{fits, seen_pair};
 use super::layers::{Conv, Taker, leaky};
 use crate::error::{Error, Kind, Result};
 use crate::latent::Part;
@@ -101,8 +101,7 @@ impl ResidualNet {
     /// When the pictures have other channels than it reads.
     fn residual(&self, seen: &Seen<'_>) -> Result<Tensor> {
         let like = (self.down.inputs() / 2, self.config.input_resolution);
-        let x = Tensor::cat(&[looked(seen.pictures, like)?, looked(seen.current, like)?], 1)?;
-        let maps = self.down.maps(&x)?;
+        let maps = self.down.maps(&seen_pair(seen, like)?)?;
         let activation = leaky(self.config.leaky);
         let nothing = || Error::runtime("the way down has no map there");
         let mut x = maps.last().ok_or_else(nothing)?.clone();

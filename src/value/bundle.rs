@@ -1,17 +1,17 @@
 //! Opens the files of a generator: its checkpoint and, beside it, its directions, attribute
-//! network, encoder and feature-residual network. Only file headers are read here.
+//! network, encoder and the networks after it. Only file headers are read here.
 
+use super::companion::OwnCompanion;
 use super::deferred::Deferred;
 use super::directions::{self, Directions};
 use super::embedded::{self, Part};
 use super::encoder::{EncoderSource, OwnEncoder, first_beside};
 use super::facts;
 use super::loaded::Loaded;
-use super::residual;
-use super::shelf::{encoder_of, residual_of};
+use super::shelf::{companion_of, encoder_of};
 use crate::error::{Error, Result};
 use crate::generator::registry;
-use crate::lang::types::ModelFacts;
+use crate::lang::types::{Companion, ModelFacts};
 use crate::latent::Direction;
 use crate::limits::LIMITS;
 use crate::metric::{Features, FeaturesConfig};
@@ -33,7 +33,7 @@ struct Bundle {
     encoder: Option<EncoderSource>,
     /// The file of the encoder with whose code that one begins.
     first: Option<PathBuf>,
-    residual: Option<EncoderSource>,
+    companions: Vec<(Companion, EncoderSource)>,
     /// The file that may hold a discriminator.
     judge: Option<PathBuf>,
     /// Whether the options of an encoder in the generator's file say that it draws FFHQ's frame.
@@ -53,7 +53,9 @@ pub(super) fn faces(device: &Device) -> Result<Loaded> {
         directions: Some(open(embedded::DIRECTIONS)?),
         encoder: Some(EncoderSource::Embedded(embedded::ENCODER)),
         first: None,
-        residual: Some(EncoderSource::Embedded(embedded::RESIDUAL)),
+        companions: embedded::COMPANIONS
+            .map(|(kind, part)| (kind, EncoderSource::Embedded(part)))
+            .into(),
         judge: None,
         ffhq: false,
     };
@@ -88,7 +90,7 @@ impl Bundle {
             directions: None,
             encoder: beside.or(own).map(EncoderSource::File),
             first,
-            residual: found_in(residual_of(path)),
+            companions: companions(path),
             judge: Some(path.to_owned()),
             ffhq: inside.is_some_and(|found| found.encodes_faces()),
             generator,
@@ -121,7 +123,7 @@ impl Bundle {
             directions: part("directions.safetensors")?,
             encoder: encoder.exists().then_some(EncoderSource::File(encoder)),
             first: None,
-            residual: found_in(residual_of(path)),
+            companions: companions(path),
             judge: Some(path.join("discriminator.safetensors")).filter(|file| file.is_file()),
             ffhq,
         })
@@ -133,21 +135,20 @@ impl Bundle {
             return Deferred::ready("embedded".to_owned());
         }
         let open = [self.attributes.clone(), self.directions.clone()];
-        let (first, read) = (self.first.clone(), [self.encoder.clone(), self.residual.clone()]);
+        let (first, encoder) = (self.first.clone(), self.encoder.clone());
+        let companions = self.companions.clone();
         Deferred::new(move || {
-            let opened = |source: &Option<EncoderSource>| {
-                source.as_ref().map(EncoderSource::open).transpose()
-            };
-            let [encoder, residual] = [opened(&read[0])?, opened(&read[1])?];
+            let encoder = encoder.as_ref().map(EncoderSource::open).transpose()?;
             let first = first.as_ref().map(|path| weights::open(path, &LIMITS)).transpose()?;
             let hash =
                 |file: &Option<Checkpoint>| file.as_ref().map(Checkpoint::sha256).transpose();
-            let all = open
-                .iter()
-                .chain([&encoder, &first, &residual])
-                .map(hash)
-                .collect::<Result<Vec<_>>>()?;
-            Ok(format!("{all:?}"))
+            let all =
+                open.iter().chain([&encoder, &first]).map(hash).collect::<Result<Vec<_>>>()?;
+            let hash = |(kind, source): &(Companion, EncoderSource)| {
+                Ok((kind.name(), source.open()?.sha256()?))
+            };
+            let companions = companions.iter().map(hash).collect::<Result<Vec<_>>>()?;
+            Ok(format!("{all:?} {companions:?}"))
         })
     }
 
@@ -155,7 +156,7 @@ impl Bundle {
     fn read(self, device: &Device) -> Result<Loaded> {
         let beside = self.beside();
         let Self { generator: file, known, attributes, directions, encoder, first, .. } = self;
-        let (branch, judge, ffhq) = (self.residual, self.judge, self.ffhq);
+        let (companions, judge, ffhq) = (self.companions, self.judge, self.ffhq);
         let (dtype, provenance, notes) =
             (file.weights.list().dtypes(), file.provenance.clone(), file.notes.clone());
         let whole = file.clone();
@@ -180,9 +181,10 @@ impl Bundle {
         let announce = |e| OwnEncoder::announce(e, &spec, &sha256, device)?.beginning(first);
         let encoder = encoder.map(announce).transpose()?;
         facts.encoder = encoder.is_some();
-        let announce = |source| residual::announce(source, &spec, &sha256, device);
-        let residual = branch.map(announce).transpose()?;
-        facts.residual = residual.is_some();
+        let announce =
+            |(kind, source)| OwnCompanion::announce(kind, source, (&spec, &sha256), device);
+        let companions = companions.into_iter().map(announce).collect::<Result<Vec<_>>>()?;
+        facts.companions = companions.iter().map(OwnCompanion::kind).collect();
         let on = device.clone();
         Ok(Loaded {
             facts: Arc::new(facts),
@@ -195,7 +197,7 @@ impl Bundle {
             directions,
             features,
             encoder,
-            residual,
+            companions,
             discriminator: judged(judge, device.clone()),
             sha256,
             settings,
@@ -207,9 +209,11 @@ impl Bundle {
     }
 }
 
-/// The file of a network, where there is one.
-fn found_in(path: PathBuf) -> Option<EncoderSource> {
-    path.is_file().then_some(EncoderSource::File(path))
+/// The files of the networks that run after the encoder, where there are some.
+fn companions(path: &Path) -> Vec<(Companion, EncoderSource)> {
+    let files = Companion::ALL.map(|kind| (kind, companion_of(path, kind)));
+    let there = files.into_iter().filter(|(_, file)| file.is_file());
+    there.map(|(kind, file)| (kind, EncoderSource::File(file))).collect()
 }
 
 /// Reads a `directions` file and adds its names to the facts. Refuses a file that was found in

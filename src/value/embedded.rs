@@ -3,6 +3,8 @@
 //! The hashes are constants, so that a start does not compute them; a test compares them with the
 //! bytes.
 
+use crate::lang::types::Companion;
+
 /// An embedded file.
 #[derive(Clone, Copy, Debug)]
 pub struct Part {
@@ -52,6 +54,17 @@ pub const RESIDUAL: Part = Part {
     sha256: "a20be461c7d91a9709f625029c006a5026116a036af55cd741aadfecb239a150",
 };
 
+/// The hypernetwork.
+pub const HYPER: Part = Part {
+    name: "faces/hyper.safetensors",
+    bytes: include_bytes!("../../models/faces/hyper.safetensors"),
+    sha256: "47dfc8479813083d64c3ed8ae5b856c10a4c705d73236f4cb5622bc0035dada2",
+};
+
+/// The networks that run after the encoder.
+pub const COMPANIONS: [(Companion, Part); 2] =
+    [(Companion::Residual, RESIDUAL), (Companion::Hyper, HYPER)];
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -61,7 +74,7 @@ mod tests {
 
     #[test]
     fn the_hashes_are_those_of_the_files() {
-        for part in [GENERATOR, ATTRIBUTES, DIRECTIONS, ENCODER, RESIDUAL] {
+        for part in [GENERATOR, ATTRIBUTES, DIRECTIONS, ENCODER, RESIDUAL, HYPER] {
             let file = weights::open_bytes(part.name, part.bytes, &LIMITS).unwrap();
             assert_eq!(file.sha256().unwrap(), part.sha256, "{}", part.name);
         }

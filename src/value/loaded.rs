@@ -1,6 +1,7 @@
-//! A loaded generator with its companions: directions, attribute network, encoder,
-//! feature-residual network.
+//! A loaded generator with what it brings: directions, attribute network, encoder, and the networks
+//! that run after it.
 
+use super::companion::OwnCompanion;
 use super::deferred::Deferred;
 use super::directions::Directions;
 use super::embedded;
@@ -11,10 +12,10 @@ use crate::direction::{Forms, Spread, lift};
 use crate::error::Result;
 use crate::generator::{Generator, Input, Layer, Spec, Tap, codes, spaces};
 use crate::invert::{PROJECTOR_SAMPLES, WStats};
-use crate::lang::types::ModelFacts;
+use crate::lang::types::{Companion, ModelFacts};
 use crate::latent::{Direction, ModelId, Parts};
 use crate::metric::Features;
-use crate::network::{Discriminator, Encoder, Host, MapOf, Place, ResidualNet};
+use crate::network::{Discriminator, Encoder, Host, MapOf, Place};
 use crate::space::Space;
 use candle_core::Device;
 use std::path::Path;
@@ -38,7 +39,7 @@ pub struct Loaded {
     pub(super) directions: Deferred<Directions>,
     pub(super) features: Option<Deferred<Arc<Features>>>,
     pub(super) encoder: Option<OwnEncoder>,
-    pub(super) residual: Option<Deferred<ResidualNet>>,
+    pub(super) companions: Vec<OwnCompanion>,
     pub(super) discriminator: Deferred<Option<Box<dyn Discriminator>>>,
     pub(super) sha256: Deferred<String>,
     /// Its family, layout and settings.
@@ -136,13 +137,14 @@ impl Loaded {
         Ok(Some(own.network(&|| self.host())?))
     }
 
-    /// Its feature-residual network, read at the first call; `None` without one.
+    /// Its network of that kind to run after the encoder, read at the first call; `None` without
+    /// one, and where none is asked for.
     ///
     /// # Errors
     /// When its file cannot be read or does not fit the generator.
-    pub fn residual(&self) -> Result<Option<&dyn Encoder>> {
-        let own = self.residual.as_ref().map(Deferred::get).transpose()?;
-        Ok(own.map(|own| own as &dyn Encoder))
+    pub fn companion(&self, kind: Option<Companion>) -> Result<Option<&dyn Encoder>> {
+        let own = self.companions.iter().find(|own| Some(own.kind()) == kind);
+        own.map(|own| own.network(&|| self.host())).transpose()
     }
 
     /// An encoder from a file of the user, read anew; `first` is the file of the encoder with whose

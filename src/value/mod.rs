@@ -1,6 +1,7 @@
 //! Values: the only type that crosses between the language and the tensors.
 
 mod bundle;
+mod companion;
 pub mod components;
 mod deferred;
 pub mod describe;
@@ -18,7 +19,6 @@ mod list;
 mod loaded;
 pub mod models;
 pub mod pictures;
-mod residual;
 pub mod shelf;
 pub mod styles;
 pub mod text;

@@ -6,7 +6,7 @@ use super::shelf;
 use super::toy;
 use super::types::forms_type;
 use crate::error::{Error, Result};
-use crate::lang::types::{CodeType, Generators, ModelFacts};
+use crate::lang::types::{CodeType, Companion, Generators, ModelFacts};
 use crate::latent::ModelId;
 use crate::safe::Safe;
 use crate::space::Space;
@@ -78,9 +78,9 @@ impl Models {
 
     /// Loads a generator by name (`faces`, `toy`), from a file, or from a folder that holds
     /// `generator.safetensors` and, optionally, `directions.safetensors`, `attributes.safetensors`,
-    /// `encoder.safetensors` and `residual.safetensors`; or by the name of one of these in the user's model folders
-    /// ([`shelf::find`]). A file brings the networks that lie beside it. A source that is in use
-    /// is not read again, unless it or one of them changed.
+    /// `encoder.safetensors` and a file of each [`Companion`]; or by the name of one of these in
+    /// the user's model folders ([`shelf::find`]). A file brings the networks that lie beside it. A
+    /// source that is in use is not read again, unless it or one of them changed.
     ///
     /// # Errors
     /// When the file cannot be read, breaks a rule of its format, or is of an unknown family.
@@ -164,7 +164,8 @@ impl Store {
         self.by_source.insert(key, Arc::downgrade(loaded));
         // The same weights may come with and without directions and networks; the richer entry
         // serves both.
-        let brings = |facts: &ModelFacts| (facts.directions.len(), facts.encoder, facts.residual);
+        let brings =
+            |facts: &ModelFacts| (facts.directions.len(), facts.encoder, facts.companions.len());
         let richer = |known: &Entry| {
             known.loaded.strong_count() > 0 && brings(&known.facts) >= brings(&loaded.facts)
         };
@@ -198,8 +199,9 @@ fn key(source: &str) -> String {
         Ok(m) => format!("{}\0{:?}", m.len(), m.modified().ok()),
         Err(_) => String::new(),
     };
-    let beside = [shelf::encoder_of(&path), shelf::residual_of(&path)].map(|p| stamp(&p));
-    format!("{source}\0{}\0{}", stamp(&path), beside.join("\0"))
+    let companions = Companion::ALL.map(|kind| shelf::companion_of(&path, kind));
+    let beside = companions.into_iter().chain([shelf::encoder_of(&path)]).map(|p| stamp(&p));
+    format!("{source}\0{}\0{}", stamp(&path), beside.collect::<Vec<_>>().join("\0"))
 }
 
 fn read(source: &str, device: &Device) -> Result<Loaded> {

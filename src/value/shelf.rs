@@ -3,6 +3,7 @@
 use crate::error::Result;
 use crate::generator::Spec;
 use crate::generator::registry;
+use crate::lang::types::Companion;
 use crate::limits::LIMITS;
 use crate::store::model_folders;
 use crate::weights;
@@ -25,8 +26,10 @@ fn within(folder: &Path) -> Vec<PathBuf> {
     let is_model = |p: &PathBuf| {
         let hidden = p.file_name().is_none_or(|n| {
             let name = n.to_string_lossy();
-            let beside = [".encoder.safetensors", ".residual.safetensors"];
-            name.starts_with('.') || beside.iter().any(|end| name.ends_with(end))
+            let companions = Companion::ALL.map(Companion::name);
+            let mut beside = companions.iter().chain([&"encoder"]);
+            name.starts_with('.')
+                || beside.any(|part| name.ends_with(&format!(".{part}.safetensors")))
         });
         !hidden && (p.is_file() || generator(p).is_file())
     };
@@ -63,19 +66,18 @@ pub fn generator(path: &Path) -> PathBuf {
 /// The file in which the encoder of a generator's file or folder is found: beside
 /// `people.safetensors` it is `people.encoder.safetensors`, in a folder `encoder.safetensors`.
 pub fn encoder_of(path: &Path) -> PathBuf {
-    if path.is_dir() {
-        return path.join("encoder.safetensors");
-    }
-    path.with_extension("encoder.safetensors")
+    beside(path, "encoder")
 }
 
-/// The file in which the feature-residual network is found, alike: `people.residual.safetensors`, in
-/// a folder `residual.safetensors`.
-pub fn residual_of(path: &Path) -> PathBuf {
-    if path.is_dir() {
-        return path.join("residual.safetensors");
-    }
-    path.with_extension("residual.safetensors")
+/// The file in which a network to run after the encoder is found, alike:
+/// `people.residual.safetensors`, in a folder `residual.safetensors`.
+pub fn companion_of(path: &Path, kind: Companion) -> PathBuf {
+    beside(path, kind.name())
+}
+
+fn beside(path: &Path, part: &str) -> PathBuf {
+    let file = format!("{part}.safetensors");
+    if path.is_dir() { path.join(file) } else { path.with_extension(file) }
 }
 
 /// Description of the generator in a model, from names and shapes alone.

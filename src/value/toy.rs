@@ -1,15 +1,15 @@
 //! The toy: a generator made in code, for tests and examples.
 
+use super::companion::OwnCompanion;
 use super::deferred::Deferred;
 use super::directions::Directions;
 use super::encoder::{EncoderSource, OwnEncoder};
 use super::facts;
 use super::loaded::Loaded;
-use super::residual;
 use crate::error::{Error, Result};
 use crate::generator::spaces::{self, model_id};
 use crate::generator::{self, Generator, Input};
-use crate::lang::types::ModelFacts;
+use crate::lang::types::{Companion, ModelFacts};
 use crate::latent::{About, Direction};
 use crate::metric::{Features, FeaturesConfig};
 use crate::network::discriminator;
@@ -49,7 +49,7 @@ pub(super) fn toy(device: &Device) -> Result<Loaded> {
     put("head.bias", &[outputs], 0.0)?;
     let mut facts = ModelFacts {
         encoder: true,
-        residual: true,
+        companions: Companion::ALL.into(),
         directions: directions.spaces(),
         ..facts::of(&spec)
     };
@@ -58,7 +58,9 @@ pub(super) fn toy(device: &Device) -> Result<Loaded> {
     let features = Features::new("toy features", config, weights, device)?;
     let sha256 = Deferred::ready(String::new());
     let encoder = OwnEncoder::announce(EncoderSource::Toy, &spec, &sha256, device)?;
-    let residual = residual::announce(EncoderSource::Toy, &spec, &sha256, device)?;
+    let announce =
+        |kind| OwnCompanion::announce(kind, EncoderSource::Toy, (&spec, &sha256), device);
+    let companions = Companion::ALL.into_iter().map(announce).collect::<Result<Vec<_>>>()?;
     let discriminator = discriminator::toy(0, [spec.channels, spec.width], device)?;
     Ok(Loaded {
         facts: Arc::new(facts),
@@ -71,7 +73,7 @@ pub(super) fn toy(device: &Device) -> Result<Loaded> {
         directions: Deferred::ready(directions),
         features: Some(Deferred::ready(Arc::new(features))),
         encoder: Some(encoder),
-        residual: Some(residual),
+        companions,
         discriminator: Deferred::ready(Some(discriminator)),
         sha256,
         settings: "toy".into(),

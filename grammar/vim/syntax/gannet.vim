@@ -33,10 +33,11 @@ let s:arguments = ["a", "adversarial", "align", "along", "alpha", "b", "ball", "
 let s:choices = ["adam", "adamax", "all", "any", "auto", "basincma", "bdinvert", "black",
 \ "center", "changed", "class", "cma", "consecutive", "const", "constant", "cosine",
 \ "creswell", "dgp", "dhr", "ellipse", "encoder", "face", "ffhq", "ganpaint", "ganseeing",
-\ "hmc", "hybrid", "i2s", "i2spp", "idinvert", "igan", "ii2s", "ilo", "jitter", "largest",
-\ "latent", "layerwise", "lbfgs", "linear1cycle", "linear1cycledrop", "mean", "mganprior",
-\ "mimicgan", "mix", "none", "optimize", "own", "pca", "projector", "pti", "pulse", "ramp",
-\ "random", "ranger", "residual", "rmsprop", "sgd", "stylespace", "sum", "white", "ylg", "z"]
+\ "hmc", "hybrid", "hyper", "i2s", "i2spp", "idinvert", "igan", "ii2s", "ilo", "jitter",
+\ "largest", "latent", "layerwise", "lbfgs", "linear1cycle", "linear1cycledrop", "mean",
+\ "mganprior", "mimicgan", "mix", "none", "optimize", "own", "pca", "projector", "pti",
+\ "pulse", "ramp", "random", "ranger", "residual", "rmsprop", "sgd", "stylespace", "sum",
+\ "white", "ylg", "z"]
 let s:spaces = ["F", "N", "P", "PN", "S", "W", "Z"]
 let s:plus_spaces = ["PN", "W"]
 

@@ -4,7 +4,6 @@
 //! [`run`] asks the processes in turn for one round each, so that a machine that is slow for a
 //! while is slow for all rows.
 
-mod memory;
 pub mod official;
 mod row;
 mod subject;

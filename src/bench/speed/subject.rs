@@ -1,8 +1,8 @@
 //! The timed work, in the process that does it.
 
-use super::memory;
 use super::official;
 use super::work::{self, Work};
+use crate::bench::memory;
 use crate::bench::setting::{Setting, settings};
 use crate::control::Control;
 use crate::error::{Error, Result};
@@ -252,7 +252,7 @@ impl Subject {
         let job = invert::Job {
             perceptual: perceptual.as_ref(),
             encoder: model.encoder()?,
-            residual: model.residual()?,
+            companion: model.companion(config.method.companion)?,
             stats: Some(&|| model.stats()),
             ..invert::Job::new(&**model.generator()?, &control)
         };

@@ -12,6 +12,7 @@ use super::{Common, out, prepare};
 use crate::error::{Error, Kind, Result};
 use crate::generator::Spec;
 use crate::generator::registry::{self, FAMILIES};
+use crate::lang::types::Companion;
 use crate::latent::{About, Direction};
 use crate::limits::LIMITS;
 use crate::network::{Found, find_foreign};
@@ -117,6 +118,12 @@ fn built_in(models: &Models, name: &str) -> Result<Json> {
     Ok(facts)
 }
 
+/// Name and words of a network of gannet's own format that is found beside its generator.
+fn own_network(family: Option<&str>) -> Option<(&'static str, &'static str)> {
+    let companions = Companion::ALL.map(|kind| (kind.name(), kind.words()));
+    companions.into_iter().chain([("encoder", "encoder")]).find(|(name, _)| family == Some(*name))
+}
+
 /// All facts about a file of tensors.
 fn described(file: &Checkpoint, models: &Models) -> Result<Json> {
     let listing = file.weights.list();
@@ -172,6 +179,13 @@ fn described(file: &Checkpoint, models: &Models) -> Result<Json> {
         facts["loads"] = json!(true);
         add(&mut facts, found.facts);
         (found.kind, found.what)
+    } else if let Some((name, words)) = own_network(family) {
+        add(&mut facts, inside::groups(listing));
+        let beside = format!(
+            "people.{name}.safetensors beside people.pkl, or in its folder as {name}.safetensors"
+        );
+        facts["try"] = json!(format!("gannet finds it beside its generator: {beside}"));
+        (name, format!("the {words} of a generator"))
     } else {
         add(&mut facts, inside::groups(listing));
         match family {

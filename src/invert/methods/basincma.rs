@@ -19,7 +19,7 @@ pub const METHOD: Method = Method {
               300 steps of Adam",
     spaces: &[Space::W, Space::Z],
     encoder: false,
-    residual: false,
+    companion: None,
     steps: Some(300),
     lr: Some(usual_lr),
     weights: &[],

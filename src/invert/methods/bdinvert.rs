@@ -12,7 +12,7 @@ pub const METHOD: Method = Method {
     summary: "BDInvert, 1200 steps of Adam in F, map and codes held near the prior",
     spaces: &[Space::F],
     encoder: false,
-    residual: false,
+    companion: None,
     steps: Some(1200),
     lr: Some(|_| 0.01),
     weights: &[("l2", 1.0), ("perceptual", 10.0), ("residual", 10.0), ("prior_pn", 0.01)],

@@ -15,7 +15,7 @@ pub const METHOD: Method = Method {
     summary: "CMA-ES, no gradients, 2000 evaluations",
     spaces: &[Space::W, Space::Z],
     encoder: false,
-    residual: false,
+    companion: None,
     steps: Some(2000),
     lr: None,
     weights: &[],

@@ -17,7 +17,7 @@ pub const METHOD: Method = Method {
               line; with all = [c for c in r], `all[1] - all[0]` is its direction",
     spaces: &[Space::WPlus, Space::W],
     encoder: false,
-    residual: false,
+    companion: None,
     steps: Some(300),
     lr: Some(usual_lr),
     weights: &[],

@@ -15,7 +15,7 @@ pub const METHOD: Method = Method {
     summary: "cross-entropy and the prior of z (its weight is `prior`), 1000 steps of RMSprop in Z",
     spaces: &[Space::Z],
     encoder: false,
-    residual: false,
+    companion: None,
     steps: Some(1000),
     lr: Some(|_| 0.01),
     weights: &[("l2", 0.0), ("perceptual", 0.0), ("bce", 1.0), ("prior", 0.01)],

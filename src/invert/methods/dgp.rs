@@ -18,7 +18,7 @@ pub const METHOD: Method = Method {
               distance), 5 stages of 200 steps, each with more layers",
     spaces: &[Space::W, Space::Z],
     encoder: false,
-    residual: false,
+    companion: None,
     steps: Some(200),
     lr: Some(|_| 2e-3),
     weights: &[("discriminator", 1.0), ("perceptual", 0.0), ("prior", 0.01)],

@@ -17,7 +17,7 @@ pub const METHOD: Method = Method {
               feature map elsewhere",
     spaces: &[Space::WPlus, Space::W, Space::Z],
     encoder: false,
-    residual: false,
+    companion: None,
     steps: Some(150),
     lr: Some(usual_lr),
     weights: &[("offset", PIVOT)],

@@ -16,7 +16,7 @@ pub const METHOD: Method = Method {
     summary: "steps of one length, 12 of them",
     spaces: &[Space::WPlus, Space::W, Space::Z],
     encoder: false,
-    residual: false,
+    companion: None,
     steps: Some(12),
     lr: None,
     weights: &[("dummy_term", 0.5)],

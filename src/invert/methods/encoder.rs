@@ -16,7 +16,7 @@ pub const METHOD: Method = Method {
     summary: "passes of the generator's own encoder, or of the one in a file",
     spaces: &[Space::WPlus, Space::W, Space::S],
     encoder: true,
-    residual: false,
+    companion: None,
     steps: None,
     lr: Some(usual_lr),
     weights: &[],

@@ -19,7 +19,7 @@ pub const METHOD: Method = Method {
               that units of that layer can be painted",
     spaces: &[Space::WPlus, Space::W, Space::Z],
     encoder: false,
-    residual: false,
+    companion: None,
     steps: Some(150),
     lr: Some(usual_lr),
     weights: &[("offset", PIVOT)],

@@ -18,7 +18,7 @@ pub const METHOD: Method = Method {
               steps from there, then a feature map near what the code gives",
     spaces: &[Space::W, Space::Z],
     encoder: false,
-    residual: false,
+    companion: None,
     steps: Some(200),
     lr: Some(usual_lr),
     weights: &[("residual", 1.0)],

@@ -19,7 +19,7 @@ pub const METHOD: Method = Method {
               adapt the step",
     spaces: &[Space::Z],
     encoder: false,
-    residual: false,
+    companion: None,
     steps: Some(1000),
     lr: Some(|_| 0.05),
     weights: &[],

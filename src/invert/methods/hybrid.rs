@@ -14,7 +14,7 @@ pub const METHOD: Method = Method {
     summary: "encoder passes, then 200 steps of Adam or another `optimizer`",
     spaces: &[Space::WPlus, Space::W],
     encoder: true,
-    residual: false,
+    companion: None,
     steps: Some(200),
     lr: Some(usual_lr),
     // Edits stay safe near W. On 40 held-out people it ends 4.6 dB above the encoder, and 11 of 13

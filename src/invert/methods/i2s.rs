@@ -11,7 +11,7 @@ pub const METHOD: Method = Method {
     summary: "Image2StyleGAN, 5000 steps of Adam in W+ at the rate .01",
     spaces: &[Space::WPlus, Space::W],
     encoder: false,
-    residual: false,
+    companion: None,
     steps: Some(5000),
     lr: Some(|_| 0.01),
     weights: &[("l2", 1.0), ("perceptual", 1.0)],

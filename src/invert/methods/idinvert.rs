@@ -15,7 +15,7 @@ pub const METHOD: Method = Method {
               encoder finds it again",
     spaces: &[Space::WPlus, Space::W],
     encoder: true,
-    residual: false,
+    companion: None,
     steps: Some(100),
     lr: Some(|_| 0.01),
     weights: &[("in_domain", 2.0)],

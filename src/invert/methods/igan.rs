@@ -14,7 +14,7 @@ pub const METHOD: Method = Method {
     summary: "iGAN, encoder passes, then 100 evaluations of L-BFGS",
     spaces: &[Space::WPlus, Space::W],
     encoder: true,
-    residual: false,
+    companion: None,
     steps: Some(100),
     lr: None,
     weights: &[],

@@ -11,7 +11,7 @@ pub const METHOD: Method = Method {
     summary: "II2S, 1300 steps of Adam in PN+, held near the prior",
     spaces: &[Space::PNPlus, Space::PN],
     encoder: false,
-    residual: false,
+    companion: None,
     steps: Some(1300),
     lr: Some(|_| 0.01),
     weights: &[("l2", 1.0), ("perceptual", 1.0), ("prior_pn", 0.001)],

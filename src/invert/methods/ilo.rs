@@ -18,7 +18,7 @@ pub const METHOD: Method = Method {
               around what the generator makes",
     spaces: &[Space::WPlus, Space::W, Space::Z],
     encoder: false,
-    residual: false,
+    companion: None,
     steps: Some(100),
     lr: Some(usual_lr),
     weights: &[],

@@ -19,7 +19,7 @@ pub const METHOD: Method = Method {
               step; for plain generators whose layers widen",
     spaces: &[Space::Z],
     encoder: false,
-    residual: false,
+    companion: None,
     steps: Some(1),
     lr: None,
     weights: &[],

@@ -15,7 +15,7 @@ pub const METHOD: Method = Method {
     summary: "L-BFGS with a strong Wolfe line search, 200 evaluations, no learning rate",
     spaces: SEARCHED,
     encoder: false,
-    residual: false,
+    companion: None,
     steps: Some(200),
     lr: None,
     weights: &[],

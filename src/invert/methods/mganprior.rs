@@ -20,7 +20,7 @@ pub const METHOD: Method = Method {
               gradient descent; the result is one code with a feature map",
     spaces: &[Space::W, Space::Z],
     encoder: false,
-    residual: false,
+    companion: None,
     steps: Some(3000),
     lr: Some(|_| 0.1),
     weights: &[("l2", 1.0), ("perceptual", 1.0)],
@@ -95,7 +95,8 @@ mod tests {
     use super::*;
     use crate::control::Control;
     use crate::generator::{Input, Tap, codes, spaces};
-    use crate::invert::evaluate::{Point, evaluate};
+    use crate::invert::evaluate::evaluate;
+    use crate::invert::point::Point;
     use crate::invert::problem::{Against, Problem, Run};
     use crate::invert::tests::{foreign, generator, run, stats, values};
     use crate::invert::{Init, Inversion};

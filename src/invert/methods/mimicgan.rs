@@ -17,7 +17,7 @@ pub const METHOD: Method = Method {
               steps for a surrogate that turns, blurs and colours the picture",
     spaces: &[Space::WPlus, Space::W, Space::Z],
     encoder: false,
-    residual: false,
+    companion: None,
     steps: Some(500),
     lr: Some(usual_lr),
     weights: &[],

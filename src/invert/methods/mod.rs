@@ -16,6 +16,7 @@ mod ganpaint;
 mod ganseeing;
 mod hmc;
 mod hybrid;
+mod hyper;
 mod i2s;
 mod i2spp;
 mod idinvert;
@@ -46,6 +47,7 @@ pub use ganpaint::METHOD as GANPAINT;
 pub use ganseeing::METHOD as GANSEEING;
 pub use hmc::METHOD as HMC;
 pub use hybrid::METHOD as HYBRID;
+pub use hyper::METHOD as HYPER;
 pub use i2s::METHOD as I2S;
 pub use i2spp::METHOD as I2SPP;
 pub use idinvert::METHOD as IDINVERT;
@@ -71,7 +73,7 @@ use super::phase::{Layers, Mover, Normalise, Pace, Phase, Region, Schedule, Tuni
 use super::prior::Prior;
 use super::schedule::Curve;
 use crate::error::{Error, Result};
-use crate::lang::types::{Kind, Param};
+use crate::lang::types::{Companion, Kind, Param};
 use crate::safe::Safe;
 use crate::space::Space;
 
@@ -81,6 +83,7 @@ pub const METHODS: &[&Method] = &[
     &PROJECTOR,
     &ENCODER,
     &RESIDUAL,
+    &HYPER,
     &IDINVERT,
     &IGAN,
     &HYBRID,
@@ -130,7 +133,8 @@ const SEARCHES: Param = Param::optional(
     "searches",
     &[Kind::Choice],
     "all",
-    "of optimize and hybrid, where w holds z and a class (BigGAN): `all` of it, `z`, or `class` alone",
+    "of optimize and hybrid, where w holds z and a class (BigGAN): `all` of it, `z`, or `class` \
+     alone",
 )
 .choices(&["all", "z", "class"])
 .named();
@@ -382,6 +386,17 @@ fn passes<'a>(job: &Job<'a>, config: &Config) -> Result<Phase<'a>> {
         steps: config.passes_taken(),
         ..descent(job, config, adam)
     })
+}
+
+/// Passes of the generator's encoder, then those of the network that the method runs after it.
+fn companioned<'a>(job: &Job<'a>, config: &Config) -> Result<Vec<Phase<'a>>> {
+    let network = job.companion.ok_or_else(|| {
+        let words = config.method.companion.map_or("network", Companion::words);
+        Error::runtime(format!("there is no {words}"))
+    })?;
+    let coded = passes(job, config)?;
+    let (mover, steps) = (Mover::Encoder(network), network.passes());
+    Ok(vec![coded, Phase { verb: "add", mover, steps, ..passes(job, config)? }])
 }
 
 /// Adam's usual peak learning rate.

@@ -13,7 +13,7 @@ pub const METHOD: Method = Method {
     summary: "gradient descent with Adam or another `optimizer`, 400 steps",
     spaces: SEARCHED,
     encoder: false,
-    residual: false,
+    companion: None,
     steps: Some(400),
     lr: Some(usual_lr),
     weights: &[],

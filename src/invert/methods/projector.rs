@@ -16,7 +16,7 @@ pub const METHOD: Method = Method {
     summary: "NVIDIA's projector, in W, 1000 steps",
     spaces: &[Space::W],
     encoder: false,
-    residual: false,
+    companion: None,
     steps: Some(1000),
     lr: Some(lr),
     weights: &[("l2", 0.0), ("perceptual", 1.0)],

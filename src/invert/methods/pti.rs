@@ -20,7 +20,7 @@ pub const METHOD: Method = Method {
               to what edits did before",
     spaces: &[Space::WPlus, Space::W, Space::Z],
     encoder: false,
-    residual: false,
+    companion: None,
     steps: Some(150),
     lr: Some(usual_lr),
     weights: &[("offset", PIVOT), ("locality", 0.1), ("edits", 0.03)],

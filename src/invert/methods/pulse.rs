@@ -17,7 +17,7 @@ pub const METHOD: Method = Method {
     summary: "Adam on the sphere of z through the start, 100 steps",
     spaces: &[Space::Z],
     encoder: false,
-    residual: false,
+    companion: None,
     steps: Some(100),
     lr: Some(|_| 0.4),
     weights: &[],

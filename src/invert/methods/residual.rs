@@ -1,10 +1,8 @@
 //! `residual`: encoder passes, then one pass of the feature-residual network.
 
-use super::{passes, usual_lr};
-use crate::error::{Error, Result};
-use crate::invert::config::{Config, Method};
-use crate::invert::job::Job;
-use crate::invert::phase::{Mover, Phase};
+use super::{companioned, usual_lr};
+use crate::invert::config::Method;
+use crate::lang::types::Companion;
 use crate::space::Space;
 
 /// The encoder's best code, then what the generator's own network adds to a feature map. It was
@@ -16,28 +14,15 @@ pub const METHOD: Method = Method {
               what the code leaves out; it stays in place under edits",
     spaces: &[Space::WPlus, Space::W],
     encoder: true,
-    residual: true,
+    companion: Some(Companion::Residual),
     steps: None,
     lr: Some(usual_lr),
     weights: &[],
     best_of: None,
     noise: false,
     params: &[],
-    plan,
+    plan: companioned,
 };
-
-fn plan<'a>(job: &Job<'a>, config: &Config) -> Result<Vec<Phase<'a>>> {
-    let network =
-        job.residual.ok_or_else(|| Error::runtime("there is no feature-residual network"))?;
-    let coded = passes(job, config)?;
-    let added = Phase {
-        verb: "add",
-        mover: Mover::Encoder(network),
-        steps: network.passes(),
-        ..passes(job, config)?
-    };
-    Ok(vec![coded, added])
-}
 
 #[cfg(test)]
 mod tests {
@@ -80,7 +65,7 @@ mod tests {
         let residual = Adds(added.clone());
         f(&Job {
             encoder: Some(&encoder),
-            residual: Some(&residual),
+            companion: Some(&residual),
             stats: Some(&stats),
             ..Job::new(g, &control)
         })
@@ -155,7 +140,7 @@ mod tests {
     fn a_generator_without_the_network_is_told_what_to_do() {
         let g = toy(0, &Device::Cpu).unwrap();
         let e = with(&*g, &noise(&*g), |job| {
-            let job = Job { residual: None, ..*job };
+            let job = Job { companion: None, ..*job };
             let config = Config::new(Space::WPlus, &METHOD);
             invert(
                 &job,

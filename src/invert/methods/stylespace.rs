@@ -14,7 +14,7 @@ pub const METHOD: Method = Method {
     summary: "StyleSpace, 1000 steps of Adam in S, the styles of all layers",
     spaces: &[Space::S],
     encoder: false,
-    residual: false,
+    companion: None,
     steps: Some(1000),
     lr: Some(|_| 0.1),
     weights: &[("l2", 1.0), ("perceptual", 1.0)],

@@ -13,7 +13,7 @@ pub const METHOD: Method = Method {
               saliency (without a discriminator by a perceptual distance)",
     spaces: &[Space::W, Space::Z],
     encoder: false,
-    residual: false,
+    companion: None,
     steps: Some(1000),
     lr: Some(|_| 0.07),
     weights: &[("saliency", 1.0), ("l2", 0.0), ("perceptual", 0.0)],

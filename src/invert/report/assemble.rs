@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::generator::spaces::model_id;
 use crate::generator::{Input, codes, pictures};
 use crate::invert::degrade::{self, mimicked};
-use crate::invert::evaluate::read_by;
+use crate::invert::point::read_by;
 use crate::invert::problem::Run;
 use crate::invert::state::{Best, State};
 use crate::latent::{Code, Part, Parts};
@@ -36,10 +36,7 @@ pub(in crate::invert) fn assemble(
     parts = parts.without(&[Part::Corruption]);
     parts.extend(job.labels.map(|labels| (Part::Labels, labels.clone())));
     let space = run.code_space(parts.point());
-    let networks = [
-        job.encoder.filter(|_| config.method.encoder),
-        job.residual.filter(|_| config.method.residual),
-    ];
+    let networks = [job.encoder.filter(|_| config.method.encoder), job.companion];
     let by: String = networks.iter().flatten().map(|e| format!(" · {}", e.name())).collect();
     let how = format!("{}{by}", config.describe()?);
     let code = Code {
