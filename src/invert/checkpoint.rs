@@ -52,7 +52,6 @@ struct Header {
     #[serde(default)]
     halved: (u32, usize),
     /// [`State::draws`], by their bits.
-    #[serde(default)]
     draws: Vec<u64>,
     finished: bool,
     stopped: Option<usize>,

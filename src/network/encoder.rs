@@ -163,6 +163,14 @@ pub(super) fn seen_pair(seen: &Seen<'_>, like: (usize, usize)) -> Result<Tensor>
     Ok(Tensor::cat(&[looked(seen.pictures, like)?, looked(seen.current, like)?], 1)?)
 }
 
+/// A square map averaged to `grid` places a side, which divide it.
+///
+/// # Shapes
+/// `[N, C, H, H]` → `[N, C·grid²]`
+pub(super) fn averaged(map: &Tensor, grid: usize) -> Result<Tensor> {
+    Ok(map.avg_pool2d(map.dim(2)? / grid)?.flatten_from(1)?)
+}
+
 /// The settings of an encoder file.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct EncoderConfig {
@@ -224,19 +232,8 @@ impl PassNet {
             return Err(bad(name, "none of its sizes may be 0"));
         }
         let trunk = Trunk::take(&mut weights, &c.strides, c.leaky, device)?;
-        if !trunk.inputs().is_multiple_of(2) {
-            return Err(bad(
-                name,
-                "it must read as many channels of the picture as of its reconstruction",
-            ));
-        }
-        let side = trunk.side(c.input_resolution);
-        if !side.is_multiple_of(c.grid) {
-            return Err(bad(
-                name,
-                &format!("a last map of {side}² does not divide into {0}×{0} places", c.grid),
-            ));
-        }
+        let fits = trunk.check_pair().and_then(|()| trunk.check_grid(c.input_resolution, c.grid));
+        fits.map_err(|what| bad(name, &what))?;
         let mut head = |name_of: &str, shape: [usize; 2]| -> Result<[Tensor; 2]> {
             Ok([
                 weights.take(&format!("{name_of}.weight"), &shape)?.to_device(device)?,
@@ -273,8 +270,8 @@ impl Encoder for PassNet {
         let c = &self.config;
         let like = (self.channels(), c.input_resolution);
         let map = self.trunk.last(&seen_pair(seen, like)?)?;
-        let (n, _, side, _) = map.dims4()?;
-        let places = map.avg_pool2d(side / c.grid)?.flatten_from(1)?; // [N, C·grid²]
+        let n = map.dim(0)?;
+        let places = averaged(&map, c.grid)?;
         let whole = map.flatten_from(2)?.mean(2)?; // [NC]
         let head =
             |x: &Tensor, [weight, bias]: &[Tensor; 2]| linear(x, weight)?.broadcast_add(bias);

@@ -6,7 +6,7 @@
 //! keeps the network small. What it changes holds for all codes of the picture, so edits carry it
 //! along.
 
-use super::encoder::{fits, seen_pair};
+use super::encoder::{averaged, fits, seen_pair};
 use super::layers::{Dense, Taker};
 use super::{Encoder, Move, Seen, Trunk};
 use crate::error::{Error, Kind, Result};
@@ -75,15 +75,8 @@ impl HyperNet {
             return Err(bad(name, "none of its sizes may be 0"));
         }
         let trunk = Trunk::take(&mut weights, &c.strides, c.leaky, device)?;
-        if !trunk.inputs().is_multiple_of(2) {
-            let what = "it must read as many channels of the picture as of its reconstruction";
-            return Err(bad(name, what));
-        }
-        let side = trunk.side(c.input_resolution);
-        if !side.is_multiple_of(c.grid) {
-            let what = format!("a last map of {side}² does not divide into {0}×{0} places", c.grid);
-            return Err(bad(name, &what));
-        }
+        let fits = trunk.check_pair().and_then(|()| trunk.check_grid(c.input_resolution, c.grid));
+        fits.map_err(|what| bad(name, &what))?;
         let mut taker = Taker::new(&mut weights, device);
         let code = taker.dense("code", trunk.outputs() * c.grid * c.grid, 1.0)?;
         let mut heads = Vec::with_capacity(c.weights.len());
@@ -120,9 +113,8 @@ impl HyperNet {
     fn gains(&self, seen: &Seen<'_>) -> Result<Vec<(usize, Tensor)>> {
         let c = &self.config;
         let pair = seen_pair(seen, (self.trunk.inputs() / 2, c.input_resolution))?;
-        let map = self.trunk.last(&pair)?;
-        let (n, _, side, _) = map.dims4()?;
-        let places = map.avg_pool2d(side / c.grid)?.flatten_from(1)?; // [N, C·grid²]
+        let places = averaged(&self.trunk.last(&pair)?, c.grid)?;
+        let n = places.dim(0)?;
         let code = self.code.forward(&places)?;
         let code = candle_nn::ops::leaky_relu(&code, c.leaky)?; // [NK]
         let one = |head: &Head| -> Result<(usize, Tensor)> {

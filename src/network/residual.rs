@@ -60,10 +60,7 @@ impl ResidualNet {
         device: &Device,
     ) -> Result<Self> {
         let down = Trunk::take(&mut weights, &config.strides, config.leaky, device)?;
-        if !down.inputs().is_multiple_of(2) {
-            let what = "it must read as many channels of the picture as of its reconstruction";
-            return Err(bad(name, what));
-        }
+        down.check_pair().map_err(|what| bad(name, &what))?;
         let shape = |at: usize| down.shape_of(at, config.input_resolution);
         let mut now = shape(config.strides.len() - 1).unwrap_or_default();
         let (mut taker, mut up) = (Taker::new(&mut weights, device), Vec::new());

@@ -69,6 +69,25 @@ impl Trunk {
         self.convs.first().map_or(0, |c| c.weight.dims()[1])
     }
 
+    /// Says what is wrong where it does not read as many channels of a picture as of its
+    /// reconstruction.
+    pub(super) fn check_pair(&self) -> std::result::Result<(), String> {
+        if self.inputs().is_multiple_of(2) {
+            return Ok(());
+        }
+        Err("it must read as many channels of the picture as of its reconstruction".to_owned())
+    }
+
+    /// Says what is wrong where its last map, for pictures of `side` pixels, does not divide into
+    /// `grid` places a side.
+    pub(super) fn check_grid(&self, side: usize, grid: usize) -> std::result::Result<(), String> {
+        let side = self.side(side);
+        if side.is_multiple_of(grid) {
+            return Ok(());
+        }
+        Err(format!("a last map of {side}² does not divide into {grid}×{grid} places"))
+    }
+
     /// Channels of its last map.
     pub fn outputs(&self) -> usize {
         self.convs.last().map_or(0, |c| c.bias.elem_count())
