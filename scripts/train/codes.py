@@ -163,6 +163,8 @@ class Codes:
         normals = ndtri(u.clip(EDGE, 1 - EDGE))
         normals *= np.where(mirrored[:, None], self.signs, 1)
         known = np.concatenate([normals, self.draw_hair(chosen, rng)], 1)
+        if self.known == self.dim:
+            return known.astype(np.float32)
         free = rng.standard_normal((len(chosen), self.dim - self.known))
         left = np.maximum(1.0, self.dim - np.square(known).sum(1, keepdims=True))
         free *= np.sqrt(left / np.square(free).sum(1, keepdims=True))

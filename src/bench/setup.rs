@@ -108,7 +108,7 @@ pub fn setups(
 
 /// Each of these methods in each of the spaces that it works in, once, in their order. An encoder
 /// is asked in W only where the user `chose` the spaces: it reads one code a layer, and in W its
-/// rows are only averaged.
+/// rows are only averaged. It is never asked in Z.
 ///
 /// # Errors
 /// When nothing is left.
@@ -122,7 +122,11 @@ pub(super) fn cross<T: Copy + PartialEq>(
     for &(method, how) in methods {
         for &space in spaces {
             let usual = chose || !(method.encoder && space == Space::W);
-            if usual && works(method, space) && !found.contains(&(method, how, space)) {
+            if usual
+                && asked(method, space)
+                && works(method, space)
+                && !found.contains(&(method, how, space))
+            {
                 found.push((method, how, space));
             }
         }
@@ -135,16 +139,23 @@ pub(super) fn cross<T: Copy + PartialEq>(
     Ok(found)
 }
 
+/// Whether a benchmark asks a method in a space: encoders of z belong to generators whose edits are
+/// classes, no directions.
+fn asked(method: &Method, space: Space) -> bool {
+    !(method.encoder && space == Space::Z)
+}
+
 /// Methods with the spaces that they search: `projector in W, i2s and i2spp in W+ and W`.
 fn reach() -> String {
-    let mut groups: Vec<(&[Space], Vec<&str>)> = Vec::new();
+    let mut groups: Vec<(Vec<Space>, Vec<&str>)> = Vec::new();
     for method in METHODS {
-        match groups.iter_mut().find(|(spaces, _)| *spaces == method.spaces) {
+        let own = method.spaces.iter().copied().filter(|s| asked(method, *s)).collect::<Vec<_>>();
+        match groups.iter_mut().find(|(spaces, _)| *spaces == own) {
             Some((_, names)) => names.push(method.name),
-            None => groups.push((method.spaces, vec![method.name])),
+            None => groups.push((own, vec![method.name])),
         }
     }
-    let words = |(spaces, names): &(&[Space], Vec<&str>)| {
+    let words = |(spaces, names): &(Vec<Space>, Vec<&str>)| {
         let all: Vec<&str> = spaces.iter().map(|s| s.name()).collect();
         let spaces = if SPACES.iter().all(|s| spaces.contains(s)) {
             "all of them".to_owned()
@@ -208,7 +219,7 @@ pub(super) fn named_method(name: &str, facts: &ModelFacts) -> Result<&'static Me
         )
         .hint("--methods optimize"));
     }
-    if let Some(kind) = method.companion.filter(|kind| !facts.companions.contains(kind)) {
+    if let Some(kind) = method.needed_companion().filter(|kind| !facts.companions.contains(kind)) {
         let (model, words) = (Safe(&facts.name), kind.words());
         let what = format!("{model} has no {words}, which {name} needs");
         return Err(Error::new(Failure::Usage, what).hint("--methods encoder"));

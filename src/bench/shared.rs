@@ -9,7 +9,7 @@ use super::row::Closeness;
 use crate::control::{Control, Progress, Stop};
 use crate::error::{Error, Kind, Result};
 use crate::generator::Generator;
-use crate::invert::{Config, Job, Method, Statistics, invert};
+use crate::invert::{Config, Job, Statistics, invert};
 use crate::lang::types::Companion;
 use crate::latent::Code;
 use crate::metric::{Metric, Perceptual, Psnr, Ssim};
@@ -106,8 +106,8 @@ impl Bench<'_> {
     }
 
     /// The network that a method runs after the encoder.
-    fn companion(&self, method: &Method) -> Option<&dyn Encoder> {
-        let kind = method.companion?;
+    fn companion(&self, config: &Config) -> Option<&dyn Encoder> {
+        let kind = config.companion()?;
         self.companions.iter().find(|(own, _)| *own == kind).map(|(_, network)| *network)
     }
 
@@ -130,7 +130,7 @@ impl Bench<'_> {
         let job = Job {
             perceptual: self.perceptual,
             encoder: self.encoder,
-            companion: self.companion(config.method),
+            companion: self.companion(config),
             stats: self.stats,
             ..Job::new(self.generator, control)
         };

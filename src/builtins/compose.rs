@@ -67,10 +67,10 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
     let model = ctx.model()?.clone();
     let (pictures, _) = inverting::job::pictures(args, "pictures", ctx)?;
     let masks = masks(args, pictures.dim(0)?)?;
-    let labels = shared::needed_labels(args, &model, 1)?;
     let (collage, mask) = laid(&pictures, &masks).map_err(|e| e.at(args.span("masks")))?;
     let usual = inverting::usual(&model.facts, args.need_count("steps")?, args.seed(ctx)?);
     let config = Config { mask: Some(mask), ..usual };
+    let labels = inverting::job::labels(args, &model, (&config, &collage))?;
     let found =
         inverting::job::with_job(&model, (&config, labels.as_ref()), &ctx.control, |job| {
             invert::invert(job, &collage, &config).map_err(|e| e.at(args.span))

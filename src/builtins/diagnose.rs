@@ -98,7 +98,7 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
     };
     let labels = match &given {
         Some(i) => i.code.labels().cloned(),
-        None => shared::needed_labels(args, &model, 1)?,
+        None => inverting::job::labels(args, &model, (&config, &picture))?,
     };
     let mut notes: Vec<String> = face(&picture, &model, ctx)?.into_iter().collect();
     let (base, trials) =

@@ -146,9 +146,16 @@ fn chosen(
     if word != "auto" {
         return methods::find(word);
     }
-    let space = space.unwrap_or_else(|| OPTIMIZE.usual_space(&facts.spaces));
-    let hybrid = given.encoder && !given.started && HYBRID.works_in(space);
-    Some(if hybrid { &HYBRID } else { &OPTIMIZE })
+    let usual = if given.encoder && !given.started { &HYBRID } else { &OPTIMIZE };
+    let space = space.unwrap_or_else(|| usual_space(usual, facts));
+    // The generator's own encoder finds codes of one space.
+    let reads = facts.pair == (space == Space::Z);
+    Some(if usual.works_in(space) && reads { usual } else { &OPTIMIZE })
+}
+
+/// The space that a method searches unless one is given.
+fn usual_space(method: &Method, facts: &ModelFacts) -> Space {
+    if facts.pair && method.encoder { Space::Z } else { method.usual_space(&facts.spaces) }
 }
 
 /// The parameters that are given and that only some methods read. The encoder is read by a term as
@@ -167,11 +174,12 @@ pub(super) fn cost(_: &Args, ctx: &Context<'_>) -> u64 {
     4 * 6 * maps.max(model.facts.pixels() as u64)
 }
 
-/// What `invert(x)` does without further arguments, with another number of steps.
+/// What `invert(x)` does without further arguments to find a code, with another number of steps;
+/// nothing is added to a map.
 pub(super) fn usual(facts: &ModelFacts, steps: usize, seed: u64) -> Config {
     let given = Given::new(facts, |_| false);
     let method = chosen("auto", None, (facts, given)).unwrap_or(&OPTIMIZE);
-    Config { steps, seed, ..auto(method.usual_space(&facts.spaces), method) }
+    Config { steps, seed, ..auto(usual_space(method, facts), method) }.unfinished()
 }
 
 /// The configuration of a method that `auto` has chosen: its code can be edited.
@@ -188,7 +196,7 @@ fn config(args: &Args, model: &Loaded, ctx: &Context<'_>) -> Result<Config> {
     let given = Given::new(&model.facts, |name| args.get(name).is_some());
     let method = chosen(word, space, (&model.facts, given))
         .ok_or_else(|| Error::runtime(format!("no method {word}")).at(args.span("method")))?;
-    let space = space.unwrap_or_else(|| method.usual_space(&model.facts.spaces));
+    let space = space.unwrap_or_else(|| usual_space(method, &model.facts));
     for name in special(|name| args.given(name)) {
         method.check_parameter(name).map_err(|e| e.at(args.span(name)))?;
     }
@@ -299,7 +307,7 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
     let model = ctx.model()?.clone();
     let mut config = config(args, &model, ctx)?;
     let (pictures, photographs) = job::whole_pictures(args, "picture", (ctx, &config))?;
-    let labels = shared::needed_labels(args, &model, pictures.dim(0)?)?;
+    let labels = job::labels(args, &model, (&config, &pictures))?;
     if let Some(folder) = &ctx.checkpoints {
         // The name is what is computed: a rerun of the same script finds its own checkpoint,
         // another one never does, nor does one by a gannet that writes them otherwise.

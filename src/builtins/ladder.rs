@@ -72,7 +72,7 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
     let (picture, photographs) = inverting::job::pictures(args, "x", ctx)?;
     one(&picture).map_err(|e| e.at(args.span("x")))?;
     let config = inverting::usual(&model.facts, args.need_count("steps")?, args.seed(ctx)?);
-    let labels = shared::needed_labels(args, &model, 1)?;
+    let labels = inverting::job::labels(args, &model, (&config, &picture))?;
     let rungs = Rung::all(&**model.generator()?)?;
     let found =
         inverting::job::with_job(&model, (&config, labels.as_ref()), &ctx.control, |job| {

@@ -14,8 +14,8 @@ pub const BUILTIN: Builtin = Builtin {
             "path",
             &[Kind::Text],
             "a checkpoint (.safetensors, .pkl, .pt, .pth, .ckpt and others), a folder with \
-             generator.safetensors, a name that `gannet models` lists, \"faces\" (embedded) or \
-             \"toy\"",
+             generator.safetensors, a name that `gannet models` lists, \"faces\" (embedded), \
+             \"icgan\" (the same with classes) or \"toy\"",
         )],
         returns: "Model",
         infer,
@@ -29,6 +29,11 @@ pub const BUILTIN: Builtin = Builtin {
               takes another than the current one.",
     examples: &[
         Example { code: "load \"faces\"", note: "the embedded generator" },
+        Example {
+            code: "load \"icgan\"; x = render(sample(seed: 3, class: 4)); r = invert(x, steps: 5); \
+                   show r, render(r, class: 6)",
+            note: "a conditional one: class 4 is a man, 6 the same with glasses",
+        },
         Example { code: "load \"toy\"", note: "the tiny generator of the tests" },
     ],
     cost: None,

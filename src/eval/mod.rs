@@ -366,6 +366,8 @@ mod hyperstyle_tests;
 #[cfg(test)]
 mod import_tests;
 #[cfg(test)]
+mod pair_tests;
+#[cfg(test)]
 mod sfe_tests;
 #[cfg(test)]
 pub(crate) mod tests;

@@ -431,17 +431,19 @@ fn an_encoder_is_used_where_it_can_be() {
         (i.config.method.name, i.config.plan(), i.code.space.name())
     };
     let plan = |s: &str| s.to_owned();
-    assert_eq!(how("steps: 2"), ("hybrid", plan("3 passes + 2 steps"), "W+"));
-    assert_eq!(how("space: W, steps: 2"), ("hybrid", plan("3 passes + 2 steps"), "W"));
+    let finished = |s: &str| format!("{s} + feature-residual network");
+    assert_eq!(how("steps: 2"), ("hybrid", finished("3 passes + 2 steps"), "W+"));
+    assert_eq!(how("space: W, steps: 2"), ("hybrid", finished("3 passes + 2 steps"), "W"));
+    let alone = "method: hybrid, steps: 2, finish: none";
+    assert_eq!(how(alone), ("hybrid", plan("3 passes + 2 steps"), "W+"));
     assert_eq!(how("steps: 2, init: mean"), ("optimize", plan("2 steps"), "W+"));
     assert_eq!(how("space: Z, steps: 1"), ("optimize", plan("1 step"), "Z"));
     assert_eq!(how("method: encoder"), ("encoder", plan("3 passes"), "W+"));
     assert_eq!(how("method: encoder, steps: 1"), ("encoder", plan("1 pass"), "W+"));
-    let plus = plan("2 passes + feature-residual network");
-    assert_eq!(how("method: residual, steps: 2"), ("residual", plus, "W+"));
+    assert_eq!(how("method: residual, steps: 2"), ("residual", finished("2 passes"), "W+"));
     assert_eq!(
         how("method: hybrid, passes: 0, steps: 2"),
-        ("hybrid", plan("0 passes + 2 steps"), "W+")
+        ("hybrid", finished("0 passes + 2 steps"), "W+")
     );
     let code = "invert(sample(seed: 3), method: encoder, space: Z)";
     let e = error(code);

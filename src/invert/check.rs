@@ -21,12 +21,12 @@ impl Method {
         found.or(self.spaces.first()).copied().unwrap_or(Space::Z)
     }
 
-    /// Whether it can search a space with the encoder of a job: passes find codes of S, or of W+
-    /// and W.
+    /// Whether it can search a space with the encoder of a job: passes find codes of one space,
+    /// those that find codes of W+ also those of W.
     pub(super) fn runs_in(&self, space: Space, job: &Job) -> bool {
+        let found = if space == Space::W { Space::WPlus } else { space };
         let encoder = job.encoder.filter(|_| self.encoder);
-        let other = encoder.is_some_and(|e| (e.space() == Space::S) != (space == Space::S));
-        self.works_in(space) && !other
+        self.works_in(space) && encoder.is_none_or(|e| e.space() == found)
     }
 
     /// Refuses a space that it does not search.
@@ -73,7 +73,9 @@ impl Method {
         brings: impl Fn(Companion) -> bool,
         generator: &str,
     ) -> Result<()> {
-        let Some(kind) = self.companion.filter(|kind| !brings(*kind)) else { return Ok(()) };
+        let Some(kind) = self.needed_companion().filter(|kind| !brings(*kind)) else {
+            return Ok(());
+        };
         let (generator, words, name) = (Safe(generator), kind.words(), kind.name());
         let text = format!("{generator} has no {words}, which `method: {}` needs", self.name);
         Err(Error::runtime(text).hint(format!(
@@ -194,7 +196,7 @@ impl Config {
             return Err(Error::runtime("the generator has no noise maps, so N cannot be searched")
                 .hint(format!("use {}", self.method.usual_space(&spec.spaces))));
         }
-        if matches!(self.init, Init::Mean) && self.space == Space::Z {
+        if matches!(self.init, Init::Mean) && self.space == Space::Z && !self.method.encoder {
             return Err(Error::runtime("the mean of Z is 0, which is unlike any sampled code")
                 .hint("use a random start, or the best of some"));
         }

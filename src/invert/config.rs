@@ -4,6 +4,7 @@ use super::degrade;
 use super::hash::content_hash;
 use super::job::Job;
 use super::mask::Mask;
+use super::methods::{FINISH, WITHOUT};
 use super::named::{Numbers, Words};
 use super::objective::{TERMS, TermKind};
 use super::phase::{Phase, Recipe};
@@ -47,7 +48,8 @@ pub struct Method {
     pub spaces: &'static [Space],
     /// Whether it begins with passes of the generator's encoder.
     pub encoder: bool,
-    /// The network of the generator's that it ends with.
+    /// The network of the generator's that it ends with. A method that takes gradient steps does
+    /// without it where the generator brings none.
     pub companion: Option<Companion>,
     /// Gradient steps unless given; `None` for a method that takes none.
     pub steps: Option<usize>,
@@ -67,6 +69,11 @@ pub struct Method {
 }
 
 impl Method {
+    /// The network that it cannot do without.
+    pub fn needed_companion(&self) -> Option<Companion> {
+        self.companion.filter(|_| self.steps.is_none())
+    }
+
     /// Whether it can search a space.
     pub fn works_in(&self, space: Space) -> bool {
         self.spaces.contains(&space)
@@ -192,7 +199,7 @@ impl Config {
             // Z has no useful mean: the mapping network normalises z, and 0 has no direction.
             init: match (method.best_of, space) {
                 (Some(k), _) => Init::BestOf(k),
-                (None, Space::Z) => Init::BestOf(DRAWS),
+                (None, Space::Z) if !method.encoder => Init::BestOf(DRAWS),
                 (None, _) => Init::Mean,
             },
             weights: Numbers::default(),
@@ -227,6 +234,11 @@ impl Config {
     /// Passes of the encoder that will be taken, once they are decided.
     pub fn passes_taken(&self) -> usize {
         self.passes.filter(|_| self.method.encoder).unwrap_or(0)
+    }
+
+    /// The network that runs at the end, unless the configuration does without.
+    pub fn companion(&self) -> Option<Companion> {
+        self.method.companion.filter(|_| self.word(FINISH.name) != Some(WITHOUT))
     }
 
     /// Whether a term was given a weight above 0.
@@ -275,7 +287,7 @@ impl Config {
             (true, Some(_)) => format!("{passes} + {steps}"),
             (false, _) => steps,
         };
-        let one = match self.method.companion {
+        let one = match self.companion() {
             Some(kind) => format!("{one} + {}", kind.words()),
             None => one,
         };
@@ -289,7 +301,17 @@ impl Config {
     pub(super) fn resolved(&self, job: &Job) -> Self {
         let passes =
             self.passes.or(job.encoder.map(|e| e.passes())).filter(|_| self.method.encoder);
-        Self { passes, ..self.clone() }
+        let own = Self { passes, ..self.clone() };
+        if job.companion.is_none() { own.unfinished() } else { own }
+    }
+
+    /// The same search without the network that may run at its end: the code alone.
+    #[must_use]
+    pub fn unfinished(mut self) -> Self {
+        if self.word(FINISH.name).is_some() {
+            self.words.set(FINISH.name, WITHOUT);
+        }
+        self
     }
 
     /// The configuration of one of several searches: the later ones have their own random numbers,

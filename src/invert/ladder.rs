@@ -117,7 +117,8 @@ impl Rung {
             // The pivot is a code that was found.
             rung.steps = if start.is_some() { 0 } else { config.steps };
         }
-        rung
+        // A map is a rung of its own.
+        rung.unfinished()
     }
 }
 

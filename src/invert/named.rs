@@ -51,6 +51,11 @@ impl Words {
         self
     }
 
+    /// Gives a parameter one of its words.
+    pub fn set(&mut self, name: &'static str, word: &'static str) {
+        self.0.insert(name, word);
+    }
+
     /// The word of that parameter, if one was given.
     pub fn get(&self, name: &str) -> Option<&'static str> {
         self.0.get(name).copied()

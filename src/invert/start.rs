@@ -120,8 +120,8 @@ impl Problem<'_, '_> {
     /// The code to begin with, in the space that is searched.
     fn start_code(&self) -> Result<Tensor> {
         if let (Init::Mean, Some(start)) = (&self.config().init, self.encoders_start()) {
-            let mean = self.config().space == Space::W;
-            let start = if mean { start.mean_keepdim(0)? } else { start.unsqueeze(0)? };
+            let row = matches!(self.config().space, Space::W | Space::Z);
+            let start = if row { start.mean_keepdim(0)? } else { start.unsqueeze(0)? };
             return Ok(start.detach());
         }
         match &self.config().init {

@@ -22,6 +22,7 @@ fn facts(name: &str, fingerprint: &str) -> Arc<ModelFacts> {
             .map(|(n, s)| (n.to_owned(), s))
             .into(),
         encoder: true,
+        pair: false,
         companions: Companion::ALL.into(),
         perceptual: true,
         identity: false,

@@ -101,6 +101,8 @@ pub struct ModelFacts {
     pub directions: BTreeMap<String, Vec<Space>>,
     /// Whether it brings an encoder.
     pub encoder: bool,
+    /// Whether its encoder is a pair that finds z and tells the class.
+    pub pair: bool,
     /// The networks that it brings to run after its encoder.
     pub companions: Vec<Companion>,
     /// Whether it brings a network for attributes and the perceptual distance.
@@ -737,6 +739,7 @@ mod tests {
             channels: 3,
             directions: names.iter().map(|n| ((*n).to_owned(), vec![Space::W])).collect(),
             encoder: false,
+            pair: false,
             companions: Vec::new(),
             perceptual: false,
             identity: false,

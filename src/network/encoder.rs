@@ -23,12 +23,12 @@ pub trait Encoder: Send + Sync {
     /// Passes after which it is meant to be done.
     fn passes(&self) -> usize;
 
-    /// The space of its codes: W+, whose rows are averaged in W, or S.
+    /// The space of its codes: W+, whose rows are averaged in W, S, or Z.
     fn space(&self) -> Space {
         Space::WPlus
     }
 
-    /// The code at which its passes begin, `[num_ws, w_dim]`; `None` for the generator's own mean
+    /// The code at which its passes begin, `[num_ws, w_dim]`, in Z `[1, z_dim]`; `None` for the generator's own mean
     /// of w.
     fn start(&self) -> Option<&Tensor> {
         None
@@ -37,11 +37,21 @@ pub trait Encoder: Send + Sync {
     /// One pass.
     ///
     /// # Shapes
-    /// → `[N, num_ws, w_dim]`, in S `[N, 1, s_dim]`
+    /// → `[N, num_ws, w_dim]`, in S `[N, 1, s_dim]`, in Z `[N, 1, z_dim]`
     ///
     /// # Errors
     /// When the pictures have other channels than it reads.
     fn pass(&self, seen: &Seen<'_>) -> Result<Move>;
+
+    /// The labels of a conditional generator that pictures show, `[N, c_dim]`, one-hot; `None` for an
+    /// encoder that does not tell them.
+    ///
+    /// # Errors
+    /// As [`Encoder::pass`].
+    fn labels(&self, pictures: &Tensor) -> Result<Option<Tensor>> {
+        let _ = pictures;
+        Ok(None)
+    }
 
     /// What a pass finds beside the code, each part as it is after the pass: gains of weights
     /// (HyperStyle), the change of a feature map (HFGI).

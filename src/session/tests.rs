@@ -159,7 +159,7 @@ fn settings_and_details() {
     let text = details(&mut session, None).unwrap().unwrap();
     for part in [
         " in ",
-        "33 steps, 3 of them the encoder's",
+        "34 steps, 3 of them the encoder's",
         "seed 7",
         "psnr ",
         " dB\n    ",

@@ -4,7 +4,7 @@
 use super::companion::OwnCompanion;
 use super::deferred::Deferred;
 use super::directions::{self, Directions};
-use super::embedded::{self, Part};
+use super::embedded::{self, Embedded, Part};
 use super::encoder::{EncoderSource, OwnEncoder, first_beside};
 use super::facts;
 use super::loaded::Loaded;
@@ -40,26 +40,42 @@ struct Bundle {
     ffhq: bool,
 }
 
-/// Opens the generator embedded in the binary.
+/// Opens a generator embedded in the binary.
 ///
 /// # Errors
 /// When an embedded file is damaged.
-pub(super) fn faces(device: &Device) -> Result<Loaded> {
+pub(super) fn embedded(own: &Embedded, device: &Device) -> Result<Loaded> {
     let open = |part: Part| weights::open_bytes(part.name, part.bytes, &LIMITS);
+    let companions = own.companions.iter();
     let files = Bundle {
-        generator: open(embedded::GENERATOR)?,
-        known: Some([embedded::GENERATOR.sha256, embedded::FINGERPRINT]),
+        generator: open(own.generator)?,
+        known: Some([own.generator.sha256, own.fingerprint]),
         attributes: Some(open(embedded::ATTRIBUTES)?),
-        directions: Some(open(embedded::DIRECTIONS)?),
-        encoder: Some(EncoderSource::Embedded(embedded::ENCODER)),
+        directions: own.directions.map(open).transpose()?,
+        encoder: Some(EncoderSource::Embedded(own.encoder)),
         first: None,
-        companions: embedded::COMPANIONS
-            .map(|(kind, part)| (kind, EncoderSource::Embedded(part)))
-            .into(),
+        companions: companions
+            .map(|(kind, part)| (*kind, EncoderSource::Embedded(*part)))
+            .collect(),
         judge: None,
         ffhq: false,
     };
     files.read(device)
+}
+
+/// A generator's file with all its tensors: where its origin names the file of the embedded faces as
+/// its `base`, those that it lacks are that one's.
+///
+/// # Errors
+/// When the embedded file is damaged.
+pub(super) fn whole(mut file: Checkpoint) -> Result<Checkpoint> {
+    let base = embedded::FACES.generator;
+    if file.provenance.get("base").and_then(serde_json::Value::as_str) != Some(base.sha256) {
+        return Ok(file);
+    }
+    let faces = weights::open_bytes(base.name, base.bytes, &LIMITS)?;
+    file.weights = file.weights.over(faces.weights);
+    Ok(file)
 }
 
 /// Opens a generator from a file, or from a folder with companion files; see
@@ -159,12 +175,12 @@ impl Bundle {
         let (companions, judge, ffhq) = (self.companions, self.judge, self.ffhq);
         let (dtype, provenance, notes) =
             (file.weights.list().dtypes(), file.provenance.clone(), file.notes.clone());
-        let whole = file.clone();
+        let hashed = file.clone();
         let sha256 = match known {
             Some([sha256, _]) => Deferred::ready(sha256.to_owned()),
-            None => Deferred::new(move || whole.sha256()),
+            None => Deferred::new(move || hashed.sha256()),
         };
-        let mut found = registry::recognise(file)?;
+        let mut found = registry::recognise(whole(file)?)?;
         found.config.fingerprint = match known {
             Some([_, fingerprint]) => fingerprint.to_owned(),
             None => found.weights.fingerprint()?,
@@ -181,6 +197,7 @@ impl Bundle {
         let announce = |e| OwnEncoder::announce(e, &spec, &sha256, device)?.beginning(first);
         let encoder = encoder.map(announce).transpose()?;
         facts.encoder = encoder.is_some();
+        facts.pair = encoder.as_ref().is_some_and(OwnEncoder::is_pair);
         let announce =
             |(kind, source)| OwnCompanion::announce(kind, source, (&spec, &sha256), device);
         let companions = companions.into_iter().map(announce).collect::<Result<Vec<_>>>()?;

@@ -247,7 +247,7 @@ pub(super) fn found(i: &Inversion) -> Vec<String> {
     };
     let stopped = i.stopped_at().map(|s| format!(", stopped at {s}")).unwrap_or_default();
     // A method may search before its gradient steps, or tune weights after them.
-    let companion = usize::from(i.config.method.companion.is_some());
+    let companion = usize::from(i.config.companion().is_some());
     let planned = [i.config.passes_taken(), i.config.steps_taken(), companion];
     // A journal may hold any numbers.
     let planned = planned.into_iter().fold(0, usize::saturating_add);

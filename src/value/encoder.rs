@@ -10,8 +10,8 @@ use crate::error::{Error, Kind, Result};
 use crate::generator::Spec;
 use crate::limits::LIMITS;
 use crate::network::{
-    Encoder, EncoderConfig, Foreign, Found, Host, PassNet, REGRESSION, Regressor, RegressorConfig,
-    find_foreign,
+    Encoder, EncoderConfig, Foreign, Found, Host, PAIR, PairConfig, PairNet, PassNet, REGRESSION,
+    Regressor, RegressorConfig, find_foreign,
 };
 use crate::rng::Rng;
 use crate::safe::Safe;
@@ -69,6 +69,8 @@ pub struct OwnEncoder {
     first: Option<PathBuf>,
     spec: Spec,
     device: Device,
+    /// Whether it is a pair, which finds z and tells the class.
+    pair: bool,
     network: OnceLock<Box<dyn Encoder>>,
 }
 
@@ -78,6 +80,8 @@ enum Settings {
     Passes(EncoderConfig),
     /// A regression that was fitted to the generator's samples.
     Regression(RegressorConfig),
+    /// A pair of encoders that was trained for a conditional generator.
+    Pair(PairConfig),
     /// An encoder of other people's code.
     Foreign(Found),
 }
@@ -97,18 +101,25 @@ impl OwnEncoder {
         sha256: &Deferred<String>,
         device: &Device,
     ) -> Result<Self> {
-        let own = Self {
+        let mut own = Self {
             source,
             first: None,
             spec: spec.clone(),
             device: device.clone(),
+            pair: false,
             network: OnceLock::new(),
         };
         if !matches!(own.source, EncoderSource::Toy) {
-            let file = own.source.open()?;
-            own.belongs(&own.settings(&file)?, sha256)?;
+            let settings = own.settings(&own.source.open()?)?;
+            own.belongs(&settings, sha256)?;
+            own.pair = matches!(settings, Settings::Pair(_));
         }
         Ok(own)
+    }
+
+    /// Whether it is a pair, which finds z and tells the class.
+    pub fn is_pair(&self) -> bool {
+        self.pair
     }
 
     /// The same encoder, which begins with the code that one in another file finds.
@@ -170,6 +181,7 @@ impl OwnEncoder {
             Settings::Regression(c) => {
                 Box::new(Regressor::new(&name, c, file.weights, &self.device)?)
             }
+            Settings::Pair(c) => Box::new(PairNet::new(&name, c, &file.weights, &self.device)?),
             Settings::Foreign(found) => {
                 let host = Host { first: self.first(&found, hosting)?, ..hosting()? };
                 Box::new(found.read(hash, file.weights, host, &self.device)?)
@@ -218,10 +230,11 @@ impl OwnEncoder {
             }
         }
         let config = file.config().clone();
-        let read = if config.get("kind").and_then(|k| k.as_str()) == Some(REGRESSION) {
-            serde_json::from_value(config).map(Settings::Regression)
-        } else {
-            serde_json::from_value(config).map(Settings::Passes)
+        let kind = config.get("kind").and_then(|k| k.as_str()).unwrap_or_default().to_owned();
+        let read = match kind.as_str() {
+            REGRESSION => serde_json::from_value(config).map(Settings::Regression),
+            PAIR => serde_json::from_value(config).map(Settings::Pair),
+            _ => serde_json::from_value(config).map(Settings::Passes),
         };
         read.map_err(|e| {
             Error::new(
@@ -235,15 +248,20 @@ impl OwnEncoder {
     /// Refuses an encoder that was trained for another generator: `sha256` is the hash of this
     /// one's file.
     fn belongs(&self, config: &Settings, sha256: &Deferred<String>) -> Result<()> {
+        let matching =
+            "load the generator's file alone, or put the matching encoder.safetensors there";
         let (own, hint) = match config {
             Settings::Passes(c) => (
                 match &c.generator_sha256 {
                     Some(wanted) => wanted == sha256.get()?,
                     None => true,
                 },
-                "load the generator's file alone, or put the matching encoder.safetensors there"
-                    .to_owned(),
+                matching.to_owned(),
             ),
+            Settings::Pair(c) => {
+                let classes = c.classes == self.spec.classes();
+                (classes && c.generator_sha256 == *sha256.get()?, matching.to_owned())
+            }
             Settings::Regression(c) => {
                 let file = self.source.shown();
                 let hint = format!("remove {file}, then fit again: gannet fit encoder MODEL");

@@ -32,6 +32,7 @@ pub(super) fn of(s: &Spec) -> ModelFacts {
         channels: s.channels,
         directions: BTreeMap::new(),
         encoder: false,
+        pair: false,
         companions: Vec::new(),
         perceptual: false,
         identity: false,

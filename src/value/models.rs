@@ -1,6 +1,7 @@
 //! The store of loaded generators: one for each session, shared by its states.
 
 use super::bundle;
+use super::embedded;
 use super::loaded::Loaded;
 use super::shelf;
 use super::toy;
@@ -18,7 +19,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 /// Built-in generators that [`Models::load`] takes by name.
-pub const NAMES: [&str; 2] = ["faces", "toy"];
+pub const NAMES: [&str; 3] = ["faces", "icgan", "toy"];
 
 /// Number of generators that are kept without a reference to them. The checker loads a program's
 /// generator before the program runs.
@@ -76,7 +77,7 @@ impl Models {
         self.loads.load(Ordering::Relaxed)
     }
 
-    /// Loads a generator by name (`faces`, `toy`), from a file, or from a folder that holds
+    /// Loads a generator by name (`faces`, `icgan`, `toy`), from a file, or from a folder that holds
     /// `generator.safetensors` and, optionally, `directions.safetensors`, `attributes.safetensors`,
     /// `encoder.safetensors` and a file of each [`Companion`]; or by the name of one of these in
     /// the user's model folders ([`shelf::find`]). A file brings the networks that lie beside it. A
@@ -207,7 +208,8 @@ fn key(source: &str) -> String {
 fn read(source: &str, device: &Device) -> Result<Loaded> {
     let path = Path::new(source);
     match source {
-        "faces" => bundle::faces(device),
+        "faces" => bundle::embedded(&embedded::FACES, device),
+        "icgan" => bundle::embedded(&embedded::ICGAN, device),
         "toy" => toy::toy(device),
         _ if path.exists() => bundle::at(path, device),
         _ => {

@@ -88,6 +88,20 @@ impl Weights {
         Self { file: one_line(name), listing, held, spare: BTreeSet::new(), left_out: Vec::new() }
     }
 
+    /// These tensors, and those of `base` whose names are not among them.
+    #[must_use]
+    pub fn over(mut self, base: Self) -> Self {
+        for (name, held) in base.held {
+            if let Some(shape) = base.listing.tensors.get(&name)
+                && !self.has(&name)
+            {
+                self.listing.tensors.insert(name.clone(), shape.clone());
+                self.held.insert(name, held);
+            }
+        }
+        self
+    }
+
     /// Adds the configuration that lies beside the file; `shared` when any model of the folder may
     /// be meant by its name.
     pub(crate) fn set_beside(&mut self, settings: serde_json::Value, shared: bool) {

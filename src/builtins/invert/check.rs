@@ -1,6 +1,6 @@
 //! What the checker knows of a call of `invert` before it runs.
 
-use super::{Given, chosen, special};
+use super::{Given, chosen, special, usual_space};
 use crate::builtin::{CheckedCall, CodeType, Const, ModelFacts, Type, as_check};
 use crate::builtins::shared;
 use crate::error::{Error, Result};
@@ -8,7 +8,7 @@ use crate::invert::methods::OPTIMIZE;
 use crate::space::Space;
 
 pub(super) fn infer(call: &CheckedCall<'_>) -> Result<Type> {
-    shared::check_needed_condition(call, call.model.as_deref())?;
+    check_condition(call)?;
     let Some(m) = call.model.clone() else { return Ok(Type::Inversion(CodeType::default())) };
     let word = match (call.value("method"), call.arg("method")) {
         (Some(Const::Choice(w, _)), _) => w.as_str(),
@@ -19,7 +19,7 @@ pub(super) fn infer(call: &CheckedCall<'_>) -> Result<Type> {
     let written = |name: &str| call.arg(name).is_some();
     let (found, given) = (Given::new(&m, written), shared::space(call, "space"));
     let method = chosen(word, given, (&m, found));
-    let space = given.unwrap_or_else(|| method.unwrap_or(&OPTIMIZE).usual_space(&m.spaces));
+    let space = given.unwrap_or_else(|| usual_space(method.unwrap_or(&OPTIMIZE), &m));
     let check = |found: Result<()>, name: &str| found.map_err(|e| as_check(e).at(at(name)));
     if let Some(method) = method {
         check(method.check_encoder(found.encoder, &m.name), "method")?;
@@ -31,6 +31,11 @@ pub(super) fn infer(call: &CheckedCall<'_>) -> Result<Type> {
     }
     if let Some(method) = method {
         check(method.check_space(space), "space")?;
+        if method.encoder && call.arg("encoder").is_none() && m.pair != (space == Space::Z) {
+            let own = if m.pair { Space::Z } else { Space::WPlus };
+            let message = format!("the encoder of {} finds codes of {own}, not of {space}", m.name);
+            return Err(Error::check(message).at(at("space")).hint(format!("space: {own}")));
+        }
         for name in special(written) {
             check(method.check_parameter(name), name)?;
         }
@@ -84,6 +89,15 @@ pub(super) fn infer(call: &CheckedCall<'_>) -> Result<Type> {
     }))
 }
 
+/// Refuses a conditional generator without a class, unless an encoder may tell it.
+fn check_condition(call: &CheckedCall<'_>) -> Result<()> {
+    let model = call.model.as_deref();
+    if model.is_some_and(|m| m.pair) || call.arg("encoder").is_some() {
+        return shared::check_condition(call, model);
+    }
+    shared::check_needed_condition(call, model)
+}
+
 /// Whether a picture is a degraded one of the generator: so many times smaller on each side, or
 /// grey.
 pub(super) fn degraded([c, h, w]: [usize; 3], m: &ModelFacts, (down, grey): (usize, bool)) -> bool {
@@ -105,7 +119,7 @@ pub(super) fn fits(size: [usize; 3], m: &ModelFacts) -> Result<()> {
 
 /// Refuses a picture of another size than the generator's, and one without its needed condition.
 pub(in crate::builtins) fn check_picture(call: &CheckedCall<'_>, name: &str) -> Result<()> {
-    shared::check_needed_condition(call, call.model.as_deref())?;
+    check_condition(call)?;
     let (Some(m), Some(arg)) = (&call.model, call.arg(name)) else { return Ok(()) };
     match arg.ty {
         Type::Image(Some(size)) => fits(size, m).map_err(|e| e.at(arg.span)),

@@ -1,6 +1,7 @@
 //! What a search is given: pictures, and the networks that the generator brings.
 
 use super::check::{degraded, fits};
+use super::shared;
 use crate::builtin::{Args, Context, all_images};
 use crate::control::Control;
 use crate::error::{Error, Result};
@@ -8,7 +9,7 @@ use crate::image::Photograph;
 use crate::invert::methods::OPTIMIZE;
 use crate::invert::{self, Config, Job};
 use crate::metric::{Lpips, Perceptual, Recognition};
-use crate::network::discriminator;
+use crate::network::{Encoder, discriminator};
 use crate::space::Space;
 use crate::value::{Image, Loaded};
 use candle_core::Tensor;
@@ -58,6 +59,35 @@ pub(super) fn whole_pictures(
     Ok((data, photographs))
 }
 
+/// The labels of the pictures of a conditional generator, `[N, c_dim]`: those that the call gives,
+/// otherwise those that its encoder tells.
+///
+/// # Errors
+/// As [`shared::needed_labels`], and when the encoder cannot be loaded.
+pub(in crate::builtins) fn labels(
+    args: &Args,
+    model: &Loaded,
+    (config, pictures): (&Config, &Tensor),
+) -> Result<Option<Tensor>> {
+    let n = pictures.dim(0)?;
+    let given = shared::labels(args, model, n)?;
+    if given.is_some() || model.facts.c_dim == 0 {
+        return Ok(given);
+    }
+    let named = named_encoder(model, config)?;
+    let encoder = named.as_deref().map_or_else(|| model.encoder(), |named| Ok(Some(named)))?;
+    match encoder.map(|encoder| encoder.labels(pictures)).transpose()?.flatten() {
+        Some(told) => Ok(Some(told)),
+        None => shared::needed_labels(args, model, n),
+    }
+}
+
+/// The encoder in the file that the configuration names.
+fn named_encoder(model: &Loaded, config: &Config) -> Result<Option<Box<dyn Encoder>>> {
+    let first = config.w_encoder.as_deref();
+    config.encoder.as_deref().map(|path| model.encoder_in(path, first)).transpose()
+}
+
 /// Calls `search` with the generator of a model, the networks that it brings and the labels.
 ///
 /// # Errors
@@ -80,9 +110,7 @@ pub(in crate::builtins) fn with_job<T>(
         Some(path) if config.weighs("identity") => Some(Recognition::open(path, device)?),
         _ => None,
     };
-    let named = config.encoder.as_deref().filter(|_| config.reads_encoder());
-    let named =
-        named.map(|path| model.encoder_in(path, config.w_encoder.as_deref())).transpose()?;
+    let named = if config.reads_encoder() { named_encoder(model, config)? } else { None };
     let encoder = match &named {
         Some(named) => Some(&**named),
         None if config.reads_encoder() => model.encoder()?,
@@ -113,7 +141,7 @@ pub(in crate::builtins) fn with_job<T>(
         discriminator,
         labels,
         encoder,
-        companion: model.companion(config.method.companion)?,
+        companion: model.companion(config.companion())?,
         stats: Some(&|| model.stats()),
         ..Job::new(&**model.generator()?, control)
     })

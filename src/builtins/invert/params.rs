@@ -195,8 +195,8 @@ const LAST: [Param; 18] = [
 const METHOD_HELP: &str = text(&HELP);
 const HELP: [u8; length(&HELP_PARTS)] = joined(&HELP_PARTS);
 const HELP_PARTS: [&str; 1 + 4 * METHODS.len()] = {
-    let mut parts = ["`auto`: hybrid with an encoder, in W or W+ and without a start; \
-         otherwise optimize"; 1 + 4 * METHODS.len()];
+    let mut parts = ["`auto`: hybrid with an encoder, in the space of its codes (W+ or W, else Z) and without a \
+         start; otherwise optimize"; 1 + 4 * METHODS.len()];
     let mut i = 0;
     while i < METHODS.len() {
         let own = ["; `", METHODS[i].name, "`: ", METHODS[i].summary];
@@ -222,6 +222,7 @@ const DETAIL_PARTS: [&str; 1 + 4 * METHODS.len()] = {
          corrections are averaged. HyperStyle's first pass finds a code and the others change the \
          weights, as HyperInverter's second does; HFGI's second and StyleFeatureEditor's only pass \
          change a feature map. All are kept with the code and its edits. GH-Feat's codes are of S. \
+         IcGAN's pair of encoders finds a z, and the class where none is given. \
          With a mask the terms compare `target + mask·(picture - target)`, so nothing outside it \
          counts, and losses are means over it. \
          `grey`, `blur`, `down` and `jpeg` say what is wrong with the picture: the reconstruction \

@@ -12,9 +12,11 @@ pub const METHOD: Method = Method {
     name: "encoder",
     paper: "e4e (Tov et al. 2021), ReStyle (Alaluf et al. 2021), HyperStyle (Alaluf et al. 2022), \
             HFGI (Wang et al. 2022), HyperInverter (Dinh et al. 2022), GH-Feat (Xu et al. 2021), \
-            StyleFeatureEditor (Bobkov et al. 2024)",
-    summary: "passes of the generator's own encoder, or of the one in a file",
-    spaces: &[Space::WPlus, Space::W, Space::S],
+            StyleFeatureEditor (Bobkov et al. 2024), IcGAN (Perarnau et al. 2016)",
+    summary: "passes of the generator's own encoder, or of the one in a file; of a conditional \
+              generator with a pair of encoders (IcGAN) both the code and the class, and \
+              render(r, class: k) edits the class",
+    spaces: &[Space::WPlus, Space::W, Space::S, Space::Z],
     encoder: true,
     companion: None,
     steps: None,

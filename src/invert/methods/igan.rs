@@ -12,7 +12,7 @@ pub const METHOD: Method = Method {
     name: "igan",
     paper: "Generative Visual Manipulation on the Natural Image Manifold (Zhu et al. 2016)",
     summary: "iGAN, encoder passes, then 100 evaluations of L-BFGS",
-    spaces: &[Space::WPlus, Space::W],
+    spaces: &[Space::WPlus, Space::W, Space::Z],
     encoder: true,
     companion: None,
     steps: Some(100),

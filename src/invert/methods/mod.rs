@@ -74,6 +74,7 @@ use super::prior::Prior;
 use super::schedule::Curve;
 use crate::error::{Error, Result};
 use crate::lang::types::{Companion, Kind, Param};
+use crate::network::Encoder;
 use crate::safe::Safe;
 use crate::space::Space;
 
@@ -137,6 +138,20 @@ const SEARCHES: Param = Param::optional(
      alone",
 )
 .choices(&["all", "z", "class"])
+.named();
+
+/// The word of [`FINISH`] that adds nothing.
+pub(super) const WITHOUT: &str = "none";
+
+/// What is added after the code is found.
+pub(super) const FINISH: Param = Param::optional(
+    "finish",
+    &[Kind::Choice],
+    "residual",
+    "of hybrid: `residual`, one pass of the feature-residual network where the generator has one, \
+     or `none`, the code alone",
+)
+.choices(&["residual", WITHOUT])
 .named();
 
 /// The shape of the learning rate, for the methods that let it be chosen.
@@ -394,9 +409,13 @@ fn companioned<'a>(job: &Job<'a>, config: &Config) -> Result<Vec<Phase<'a>>> {
         let words = config.method.companion.map_or("network", Companion::words);
         Error::runtime(format!("there is no {words}"))
     })?;
-    let coded = passes(job, config)?;
+    Ok(vec![passes(job, config)?, added(job, config, network)?])
+}
+
+/// The passes of a network that runs after the encoder.
+fn added<'a>(job: &Job<'a>, config: &Config, network: &'a dyn Encoder) -> Result<Phase<'a>> {
     let (mover, steps) = (Mover::Encoder(network), network.passes());
-    Ok(vec![coded, Phase { verb: "add", mover, steps, ..passes(job, config)? }])
+    Ok(Phase { verb: "add", mover, steps, ..passes(job, config)? })
 }
 
 /// Adam's usual peak learning rate.

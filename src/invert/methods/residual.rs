@@ -30,7 +30,7 @@ mod tests {
     use crate::control::Control;
     use crate::error::Result;
     use crate::generator::{Generator, Tap, codes, spaces, toy};
-    use crate::invert::methods::ENCODER;
+    use crate::invert::methods::{ENCODER, HYBRID};
     use crate::invert::tests::{stats, values};
     use crate::invert::{Config, Inversion, Job, invert};
     use crate::latent::{Code, Part};
@@ -121,6 +121,31 @@ mod tests {
         for (a, b) in values(&apart.unwrap()).iter().zip(kept(&edited)) {
             assert!((a - b).abs() < 1e-4, "{a} {b}");
         }
+    }
+
+    /// After gradient steps the network adds what these leave out, unless it is told not to.
+    #[test]
+    fn hybrid_ends_with_the_network() {
+        let g = toy(0, &Device::Cpu).unwrap();
+        let (mean, added) = (spaces::mean(&*g, Space::WPlus, None).unwrap(), noise(&*g));
+        let target = drawn(&mean.clone().with(Part::Residual(LAYER), added.clone()), &*g);
+        let plain = Config { passes: Some(0), steps: 3, ..Config::new(Space::WPlus, &HYBRID) };
+        let mut alone = plain.clone();
+        alone.words.set("finish", "none");
+        let [whole, code] = [plain, alone]
+            .map(|config| with(&*g, &added, |job| invert(job, &target, &config).unwrap()));
+        assert_eq!((whole.steps, whole.best_step[0], code.steps), (4, 4, 3));
+        assert!(whole.loss[0] < code.loss[0], "{:?} {:?}", whole.loss, code.loss);
+        let kept = |i: &Inversion| i.code.parts.get(Part::Residual(LAYER)).map(values);
+        assert_eq!((kept(&whole), kept(&code)), (Some(values(&added)), None));
+        assert!(whole.config.plan().ends_with("+ feature-residual network"));
+        // A generator without the network ends with the steps, and says so.
+        let bare = Config { passes: Some(0), steps: 3, ..Config::new(Space::WPlus, &HYBRID) };
+        let bare = with(&*g, &added, |job| {
+            invert(&Job { companion: None, ..*job }, &target, &bare).unwrap()
+        });
+        assert_eq!((bare.steps, bare.config.plan()), (3, "0 passes + 3 steps".to_owned()));
+        assert_eq!(values(bare.code.point()), values(code.code.point()));
     }
 
     #[test]

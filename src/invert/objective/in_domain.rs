@@ -32,8 +32,9 @@ fn check(job: &Job<'_>, space: Space) -> Result<()> {
         return Err(Error::runtime(message).hint("use in_domain: 0, or space: W+"));
     }
     match job.encoder {
-        Some(encoder) if encoder.space() == Space::S => {
-            let text = format!("{} finds codes of S, not of {space}", Safe(encoder.name()));
+        Some(encoder) if encoder.space() != Space::WPlus => {
+            let (name, found) = (Safe(encoder.name()), encoder.space());
+            let text = format!("{name} finds codes of {found}, not of {space}");
             Err(Error::runtime(text).hint("use in_domain: 0, or another encoder"))
         }
         Some(_) => Ok(()),

@@ -36,7 +36,8 @@ pub(in crate::invert) fn assemble(
     parts = parts.without(&[Part::Corruption]);
     parts.extend(job.labels.map(|labels| (Part::Labels, labels.clone())));
     let space = run.code_space(parts.point());
-    let networks = [job.encoder.filter(|_| config.method.encoder), job.companion];
+    let companion = job.companion.filter(|_| config.companion().is_some());
+    let networks = [job.encoder.filter(|_| config.method.encoder), companion];
     let by: String = networks.iter().flatten().map(|e| format!(" · {}", e.name())).collect();
     let how = format!("{}{by}", config.describe()?);
     let code = Code {
