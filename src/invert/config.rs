@@ -4,13 +4,12 @@ use super::degrade;
 use super::hash::content_hash;
 use super::job::Job;
 use super::mask::Mask;
-use super::methods::{FINISH, WITHOUT};
 use super::named::{Numbers, Words};
 use super::objective::{TERMS, TermKind};
 use super::phase::{Phase, Recipe};
 use crate::error::Result;
 use crate::generator::Spec;
-use crate::lang::types::{Companion, Param};
+use crate::lang::types::{Companion, Kind, Param};
 use crate::latent::{Code, Part};
 use crate::rng::Rng;
 use crate::space::Space;
@@ -32,6 +31,20 @@ const SEEN_SIDE: usize = 64;
 
 /// Random samples of Z of which the best is the usual start.
 const DRAWS: usize = 16;
+
+/// The word of [`FINISH`] that adds nothing.
+const WITHOUT: &str = "none";
+
+/// What is added after the code is found.
+pub(super) const FINISH: Param = Param::optional(
+    "finish",
+    &[Kind::Choice],
+    "residual",
+    "of hybrid: `residual`, one pass of the feature-residual network where the generator has one, \
+     or `none`, the code alone",
+)
+.choices(&["residual", WITHOUT])
+.named();
 
 /// The phases of a method for a job.
 pub type Plan = for<'a> fn(&Job<'a>, &Config) -> Result<Vec<Phase<'a>>>;

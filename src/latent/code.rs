@@ -88,7 +88,8 @@ impl Code {
     /// # Errors
     /// When there are fewer codes.
     pub fn slice(&self, from: usize, len: usize) -> Result<Self> {
-        Ok(Self { parts: self.parts.slice(from, len)?, ..self.clone() })
+        let parts = self.parts.slice(from, len)?.without_nothing()?;
+        Ok(Self { parts, ..self.clone() })
     }
 
     /// Whether codes fit into one batch: one space of one generator, and [`Parts::fit_beside`].

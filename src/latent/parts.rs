@@ -306,6 +306,20 @@ impl Parts {
         self.map(|_, tensor| rows(tensor, (from, len), self.count()))
     }
 
+    /// The parts without residuals of 0: codes of a batch have them where another code has one.
+    ///
+    /// # Errors
+    /// When a tensor cannot be read.
+    pub fn without_nothing(self) -> Result<Self> {
+        let mut nothing = Vec::new();
+        for (part, t) in self.0.iter().filter(|(part, _)| matches!(part, Part::Residual(_))) {
+            if t.abs()?.max_all()?.to_dtype(DType::F32)?.to_scalar::<f32>()? == 0.0 {
+                nothing.push(*part);
+            }
+        }
+        Ok(self.without(&nothing))
+    }
+
     /// Whether both can be put into one batch: they have the same parts in the same shapes, and no
     /// part that several codes share.
     pub fn fit_beside(&self, other: &Self) -> bool {
@@ -357,6 +371,17 @@ mod tests {
         for name in ["", "w", "code.0", "noise", "noise.", "noise.01", "noise.+1", "labels.1"] {
             assert_eq!(Part::parse(name), None, "{name}");
         }
+    }
+
+    #[test]
+    fn a_residual_of_nothing_is_none() {
+        let map = |v: f32| Tensor::full(v, (1, 2, 3, 3), &CPU).unwrap();
+        let code = || Parts::of(Tensor::zeros((1, 4), DType::F32, &CPU).unwrap());
+        let one = code().with(Part::Residual(2), map(0.5));
+        let both = Parts::gathered(&[one, code()]).unwrap();
+        let alone = |i| both.slice(i, 1).unwrap().without_nothing().unwrap();
+        let has = |parts: &Parts| parts.get(Part::Residual(2)).is_some();
+        assert_eq!([has(&alone(0)), has(&alone(1)), has(&both)], [true, false, true]);
     }
 
     #[test]

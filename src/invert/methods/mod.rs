@@ -66,7 +66,7 @@ pub use residual::METHOD as RESIDUAL;
 pub use stylespace::METHOD as STYLESPACE;
 pub use ylg::METHOD as YLG;
 
-use super::config::{Config, Method};
+use super::config::{Config, FINISH, Method};
 use super::job::Job;
 use super::optimize::{Adam, Adamax, CmaSettings, Optimizer, RmsProp, Sgd, ranger};
 use super::phase::{Layers, Mover, Normalise, Pace, Phase, Region, Schedule, Tuning, Unknowns};
@@ -138,20 +138,6 @@ const SEARCHES: Param = Param::optional(
      alone",
 )
 .choices(&["all", "z", "class"])
-.named();
-
-/// The word of [`FINISH`] that adds nothing.
-pub(super) const WITHOUT: &str = "none";
-
-/// What is added after the code is found.
-pub(super) const FINISH: Param = Param::optional(
-    "finish",
-    &[Kind::Choice],
-    "residual",
-    "of hybrid: `residual`, one pass of the feature-residual network where the generator has one, \
-     or `none`, the code alone",
-)
-.choices(&["residual", WITHOUT])
 .named();
 
 /// The shape of the learning rate, for the methods that let it be chosen.
