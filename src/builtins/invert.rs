@@ -149,13 +149,13 @@ fn chosen(
     let usual = if given.encoder && !given.started { &HYBRID } else { &OPTIMIZE };
     let space = space.unwrap_or_else(|| usual_space(usual, facts));
     // The generator's own encoder finds codes of one space.
-    let reads = facts.pair == (space == Space::Z);
+    let reads = (facts.encoded() == Space::Z) == (space == Space::Z);
     Some(if usual.works_in(space) && reads { usual } else { &OPTIMIZE })
 }
 
 /// The space that a method searches unless one is given.
 fn usual_space(method: &Method, facts: &ModelFacts) -> Space {
-    if facts.pair && method.encoder { Space::Z } else { method.usual_space(&facts.spaces) }
+    if facts.pair && method.encoder { facts.encoded() } else { method.usual_space(&facts.spaces) }
 }
 
 /// The parameters that are given and that only some methods read. The encoder is read by a term as

@@ -121,6 +121,12 @@ impl ModelFacts {
         format!("{} ({}…)", self.name, self.fingerprint.get(..4).unwrap_or(""))
     }
 
+    /// The space of the codes that its encoder finds: those of W+ are also averaged to W; one from a
+    /// file may find codes of S.
+    pub fn encoded(&self) -> Space {
+        if self.pair { Space::Z } else { Space::WPlus }
+    }
+
     /// The longer side of its pictures.
     pub fn side(&self) -> usize {
         self.width.max(self.height)

@@ -28,8 +28,8 @@ pub trait Encoder: Send + Sync {
         Space::WPlus
     }
 
-    /// The code at which its passes begin, `[num_ws, w_dim]`, in Z `[1, z_dim]`; `None` for the generator's own mean
-    /// of w.
+    /// The code at which its passes begin, `[num_ws, w_dim]`, in Z `[1, z_dim]`; `None` for the
+    /// generator's own mean of w.
     fn start(&self) -> Option<&Tensor> {
         None
     }

@@ -31,8 +31,9 @@ pub(super) fn infer(call: &CheckedCall<'_>) -> Result<Type> {
     }
     if let Some(method) = method {
         check(method.check_space(space), "space")?;
-        if method.encoder && call.arg("encoder").is_none() && m.pair != (space == Space::Z) {
-            let own = if m.pair { Space::Z } else { Space::WPlus };
+        let own = m.encoded();
+        let other = (own == Space::Z) != (space == Space::Z);
+        if method.encoder && call.arg("encoder").is_none() && other {
             let message = format!("the encoder of {} finds codes of {own}, not of {space}", m.name);
             return Err(Error::check(message).at(at("space")).hint(format!("space: {own}")));
         }

@@ -195,8 +195,9 @@ const LAST: [Param; 18] = [
 const METHOD_HELP: &str = text(&HELP);
 const HELP: [u8; length(&HELP_PARTS)] = joined(&HELP_PARTS);
 const HELP_PARTS: [&str; 1 + 4 * METHODS.len()] = {
-    let mut parts = ["`auto`: hybrid with an encoder, in the space of its codes (W+ or W, else Z) and without a \
-         start; otherwise optimize"; 1 + 4 * METHODS.len()];
+    let mut parts = ["`auto`: hybrid with an encoder, in the space of its codes (W+ \
+         or W, else Z) and without a start; otherwise optimize";
+        1 + 4 * METHODS.len()];
     let mut i = 0;
     while i < METHODS.len() {
         let own = ["; `", METHODS[i].name, "`: ", METHODS[i].summary];

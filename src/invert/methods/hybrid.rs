@@ -8,8 +8,8 @@ use crate::invert::phase::Phase;
 use crate::lang::types::Companion;
 use crate::space::Space;
 
-/// The encoder's best code, then gradient descent from there. What the code still leaves out is added
-/// to a feature map where the generator brings a network for that.
+/// The encoder's best code, then gradient descent from there. What the code still leaves out is
+/// added to a feature map where the generator brings a network for that.
 pub const METHOD: Method = Method {
     name: "hybrid",
     paper: "Zhu et al. 2016 with ReStyle's passes (Alaluf et al. 2021) and a residual as of \
