@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 /// A search that takes some time, what is seen of it, and what is saved of it.
-const PROGRAM: &str = "r = invert(sample(seed: 3), space: W, finish: none, method: hybrid, steps: 300)\nr\n\
+const PROGRAM: &str = "r = invert(sample(seed: 3), space: W, finish: none, method: hybrid, \
+    steps: 300)\nr\n\
     save(r, \"r.safetensors\")\nsave(r, \"r.png\")\nprint(psnr(r, render(sample(seed: 3))))\n";
 
 struct Place(tempfile::TempDir);

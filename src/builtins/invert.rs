@@ -148,9 +148,7 @@ fn chosen(
     }
     let usual = if given.encoder && !given.started { &HYBRID } else { &OPTIMIZE };
     let space = space.unwrap_or_else(|| usual_space(usual, facts));
-    // The generator's own encoder finds codes of one space.
-    let reads = (facts.encoded() == Space::Z) == (space == Space::Z);
-    Some(if usual.works_in(space) && reads { usual } else { &OPTIMIZE })
+    Some(if usual.works_in(space) && facts.encodes(space) { usual } else { &OPTIMIZE })
 }
 
 /// The space that a method searches unless one is given.

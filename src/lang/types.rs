@@ -121,8 +121,12 @@ impl ModelFacts {
         format!("{} ({}…)", self.name, self.fingerprint.get(..4).unwrap_or(""))
     }
 
-    /// The space of the codes that its encoder finds: those of W+ are also averaged to W; one from a
-    /// file may find codes of S.
+    /// Whether its own encoder may find codes of a space: a pair those of Z, others of W, W+ or S.
+    pub fn encodes(&self, space: Space) -> bool {
+        self.pair == (space == Space::Z)
+    }
+
+    /// The space of the codes that its own encoder usually finds.
     pub fn encoded(&self) -> Space {
         if self.pair { Space::Z } else { Space::WPlus }
     }

@@ -43,8 +43,8 @@ pub trait Encoder: Send + Sync {
     /// When the pictures have other channels than it reads.
     fn pass(&self, seen: &Seen<'_>) -> Result<Move>;
 
-    /// The labels of a conditional generator that pictures show, `[N, c_dim]`, one-hot; `None` for an
-    /// encoder that does not tell them.
+    /// The labels of a conditional generator that pictures show, `[N, c_dim]`, one-hot; `None` for
+    /// an encoder that does not tell them.
     ///
     /// # Errors
     /// As [`Encoder::pass`].

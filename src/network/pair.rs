@@ -1,9 +1,9 @@
-//! The pair of encoders of a conditional generator: one finds the code of a picture, the other tells
-//! its class.
+//! The pair of encoders of a conditional generator: one finds the code of a picture, the other
+//! tells its class.
 //!
 //! After IcGAN (Perarnau et al. 2016, "Invertible Conditional GANs for image editing"): E_z is
-//! trained on the generator's own pictures, whose codes are known, E_y on pictures whose classes are
-//! known. A picture is edited by drawing its code with another class.
+//! trained on the generator's own pictures, whose codes are known, E_y on pictures whose classes
+//! are known. A picture is edited by drawing its code with another class.
 
 use super::encoder::{averaged, fits, looked};
 use crate::error::{Error, Kind, Result};

@@ -63,8 +63,8 @@ pub(super) fn embedded(own: &Embedded, device: &Device) -> Result<Loaded> {
     files.read(device)
 }
 
-/// A generator's file with all its tensors: where its origin names the file of the embedded faces as
-/// its `base`, those that it lacks are that one's.
+/// A generator's file with all its tensors: where its origin names the file of the embedded faces
+/// as its `base`, those that it lacks are that one's.
 ///
 /// # Errors
 /// When the embedded file is damaged.

@@ -77,7 +77,7 @@ impl Models {
         self.loads.load(Ordering::Relaxed)
     }
 
-    /// Loads a generator by name (`faces`, `icgan`, `toy`), from a file, or from a folder that holds
+    /// Loads a generator by name ([`NAMES`]), from a file, or from a folder that holds
     /// `generator.safetensors` and, optionally, `directions.safetensors`, `attributes.safetensors`,
     /// `encoder.safetensors` and a file of each [`Companion`]; or by the name of one of these in
     /// the user's model folders ([`shelf::find`]). A file brings the networks that lie beside it. A

@@ -31,9 +31,8 @@ pub(super) fn infer(call: &CheckedCall<'_>) -> Result<Type> {
     }
     if let Some(method) = method {
         check(method.check_space(space), "space")?;
-        let own = m.encoded();
-        let other = (own == Space::Z) != (space == Space::Z);
-        if method.encoder && call.arg("encoder").is_none() && other {
+        if method.encoder && call.arg("encoder").is_none() && !m.encodes(space) {
+            let own = m.encoded();
             let message = format!("the encoder of {} finds codes of {own}, not of {space}", m.name);
             return Err(Error::check(message).at(at("space")).hint(format!("space: {own}")));
         }
